@@ -1,0 +1,131 @@
+"""Rotations, poses and projections in OpenXR's conventions: right-handed, +Y up, -Z forward.
+
+Quaternions are ``(x, y, z, w)`` and all arrays float32. Matrices are row-major numpy arrays for
+column vectors (``p' = M @ p``); transpose once on upload to OpenGL. pyrr is used here alone, because
+its quaternion and matrix constructors turn in opposite ways and it computes in float64 by default.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyrr
+
+Array: TypeAlias = npt.NDArray[np.float32]
+
+IDENTITY_QUATERNION: Array = np.array([0.0, 0.0, 0.0, 1.0], np.float32)
+IDENTITY_QUATERNION.setflags(write=False)
+
+
+def vec3(x: float, y: float, z: float) -> Array:
+    """A float32 vector of three."""
+    return np.array([x, y, z], np.float32)
+
+
+def normalise(v: npt.ArrayLike) -> Array:
+    """``v / |v|`` along the last axis; zero vectors stay zero."""
+    a = np.asarray(v, np.float32)
+    length = np.linalg.norm(a, axis=-1, keepdims=True)
+    return (a / np.where(length > 0, length, 1)).astype(np.float32)
+
+
+def quat_from_axis_angle(axis: npt.ArrayLike, angle: float) -> Array:
+    """Right-handed rotation by ``angle`` radians about ``axis``."""
+    a = normalise(axis)
+    return np.array([*(a * math.sin(angle / 2)), math.cos(angle / 2)], np.float32)
+
+
+def quat_from_yaw_pitch(yaw: float, pitch: float) -> Array:
+    """Head orientation: ``yaw`` about +Y (left is positive), then ``pitch`` about the head's +X."""
+    return quat_multiply(quat_from_axis_angle((0, 1, 0), yaw), quat_from_axis_angle((1, 0, 0), pitch))
+
+
+def quat_multiply(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
+    """Hamilton product ``a ⊗ b`` (rotate by ``b`` first); broadcasts over leading axes."""
+    a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
+    ax, ay, az, aw = np.moveaxis(a, -1, 0)
+    bx, by, bz, bw = np.moveaxis(b, -1, 0)
+    return np.stack(
+        [
+            aw * bx + ax * bw + ay * bz - az * by,
+            aw * by - ax * bz + ay * bw + az * bx,
+            aw * bz + ax * by - ay * bx + az * bw,
+            aw * bw - ax * bx - ay * by - az * bz,
+        ],
+        axis=-1,
+    ).astype(np.float32)
+
+
+def quat_conjugate(q: npt.ArrayLike) -> Array:
+    """The inverse of a unit quaternion; broadcasts."""
+    return (np.asarray(q, np.float32) * np.array([-1, -1, -1, 1], np.float32)).astype(np.float32)
+
+
+def rotate(q: npt.ArrayLike, v: npt.ArrayLike) -> Array:
+    """Vector(s) ``v`` rotated by unit quaternion(s) ``q``; broadcasts over leading axes."""
+    q, v = np.asarray(q, np.float32), np.asarray(v, np.float32)
+    u, w = q[..., :3], q[..., 3:]
+    t = 2 * np.cross(u, v)
+    return (v + w * t + np.cross(u, t)).astype(np.float32)
+
+
+def quat_slerp(a: npt.ArrayLike, b: npt.ArrayLike, t: float) -> Array:
+    """Shortest-arc spherical interpolation of two unit quaternions."""
+    turned: Array = np.asarray(pyrr.quaternion.slerp(np.asarray(a, float), np.asarray(b, float), t), np.float32)
+    return turned
+
+
+def forward(q: npt.ArrayLike) -> Array:
+    """Where a pose with orientation ``q`` looks: its -Z axis."""
+    return rotate(q, vec3(0, 0, -1))
+
+
+def yaw_of(q: npt.ArrayLike) -> float:
+    """Heading of ``q`` about +Y in radians; 0 looks along -Z, left is positive."""
+    f = forward(q)
+    return math.atan2(-float(f[0]), -float(f[2]))
+
+
+def matrices_from(position: npt.ArrayLike, orientation: npt.ArrayLike, scale: npt.ArrayLike = 1.0) -> Array:
+    """``(…, 4, 4)`` matrices that scale, rotate, then translate; ``scale`` is ``(…)`` or ``(…, 3)``."""
+    p, q = np.asarray(position, np.float32), np.asarray(orientation, np.float32)
+    x, y, z, w = np.moveaxis(q, -1, 0)
+    m = np.zeros((*q.shape[:-1], 4, 4), np.float32)
+    m[..., 0, 0], m[..., 0, 1], m[..., 0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)
+    m[..., 1, 0], m[..., 1, 1], m[..., 1, 2] = 2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)
+    m[..., 2, 0], m[..., 2, 1], m[..., 2, 2] = 2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)
+    s = np.asarray(scale, np.float32)
+    m[..., :3, :3] *= s[..., None, None] if s.ndim < p.ndim else s[..., None, :]
+    m[..., :3, 3] = p
+    m[..., 3, 3] = 1
+    return m
+
+
+def view_matrix(position: npt.ArrayLike, orientation: npt.ArrayLike) -> Array:
+    """``view_from_world`` of a camera at a pose."""
+    inverse = quat_conjugate(orientation)
+    return matrices_from(-rotate(inverse, position), inverse)
+
+
+def projection_reversed_z(tan_left: float, tan_right: float, tan_up: float, tan_down: float, near: float) -> Array:
+    """Infinite reversed-Z projection (clip depth 1 at ``near``, 0 at infinity; needs clip range 0…1).
+
+    The four tangents are of signed half-angles as in ``XrFovf`` (left and down negative), so
+    asymmetric frusta are exact: their corners land on ±1.
+    """
+    width, height = tan_right - tan_left, tan_up - tan_down
+    m = np.zeros((4, 4), np.float32)
+    m[0, 0], m[0, 2] = 2 / width, (tan_right + tan_left) / width
+    m[1, 1], m[1, 2] = 2 / height, (tan_up + tan_down) / height
+    m[2, 3] = near
+    m[3, 2] = -1
+    return m
+
+
+def look_at(position: npt.ArrayLike, target: npt.ArrayLike) -> Array:
+    """Quaternion whose -Z axis points from ``position`` to ``target``, with +Y up."""
+    d = normalise(np.asarray(target, np.float32) - np.asarray(position, np.float32))
+    return quat_from_yaw_pitch(math.atan2(-float(d[0]), -float(d[2])), math.asin(float(np.clip(d[1], -1, 1))))

@@ -1,0 +1,58 @@
+"""The contracts of shape data: the grid that a decoder gives and the mesh that is drawn.
+
+Grid: float32 (7, R, R, R), axes (channel, z, y, x), R = 64 at full detail. Channel 0 is the TSDF in
+[-1, 1]: signed distance over ``TRUNCATION_VOXELS`` voxels of the 64-grid, positive outside. Channels
+1-3 are sRGB-encoded colour, 4 roughness, 5 metalness, 6 emission, all in [0, 1].
+
+Object space: the grid's cube is [-0.5, 0.5]³ with x, y, z along the grid's x, y, z; voxel i's centre
+is at (i + 0.5)/R - 0.5. The object's longest side is about 56/64 of the cube. +Y is up, -Z… front is
+not defined by the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+GRID_CHANNELS = 7
+GRID_SIZE = 64
+TRUNCATION_VOXELS = 4.0
+LATENT_SHAPE = (8, 4, 4, 4)
+LATENT_DIM = 512
+LEVELS = 3  # of detail, from grids of 64, 32 and 16
+
+#: One vertex, 24 bytes. ``normal`` is snorm8 (w unused); ``colour`` unorm8 sRGB + roughness;
+#: ``material`` unorm8 metalness, emission, ambient occlusion, unused.
+VERTEX_DTYPE = np.dtype([("position", "<f4", 3), ("normal", "i1", 4), ("colour", "u1", 4), ("material", "u1", 4)])
+
+
+@dataclass(frozen=True)
+class MeshLevel:
+    """One level of detail: ``vertices`` (V,) of VERTEX_DTYPE, ``indices`` (3·T,) uint32, CCW outside."""
+
+    vertices: np.ndarray
+    indices: np.ndarray
+
+    @property
+    def triangles(self) -> int:
+        """Number of triangles."""
+        return len(self.indices) // 3
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A drawable object in object space: levels from fine to coarse, and its box.
+
+    ``box`` is (2, 3) float32: lower and upper corner of the finest level. ``hull`` is (≤ 48, 3)
+    float32 support points for physics.
+    """
+
+    levels: tuple[MeshLevel, ...]
+    box: np.ndarray
+    hull: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all levels."""
+        return sum(level.vertices.nbytes + level.indices.nbytes for level in self.levels)

@@ -1,0 +1,73 @@
+"""A rigid pose, and a view: a pose with a field of view and a place in a render target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vrapp.core import maths
+from vrapp.core.maths import Array
+
+
+@dataclass(frozen=True)
+class Pose:
+    """``parent_from_child``: position in metres (3,), orientation quaternion xyzw (4,), float32."""
+
+    position: Array = field(default_factory=lambda: np.zeros(3, np.float32))
+    orientation: Array = field(default_factory=lambda: maths.IDENTITY_QUATERNION)
+
+    def __matmul__(self, child: Pose) -> Pose:
+        """Compose: ``a_from_b @ b_from_c = a_from_c``."""
+        return Pose(
+            self.position + maths.rotate(self.orientation, child.position),
+            maths.quat_multiply(self.orientation, child.orientation),
+        )
+
+    def inverse(self) -> Pose:
+        """``child_from_parent``."""
+        q = maths.quat_conjugate(self.orientation)
+        return Pose(-maths.rotate(q, self.position), q)
+
+    def apply(self, points: Array) -> Array:
+        """Points ``(…, 3)`` of the child's frame in the parent's."""
+        return self.position + maths.rotate(self.orientation, points)
+
+    @property
+    def forward(self) -> Array:
+        """Unit vector along the pose's -Z."""
+        return maths.forward(self.orientation)
+
+
+@dataclass(frozen=True)
+class Fov:
+    """Tangents of the four signed half-angles, as in ``XrFovf``: left and down are negative."""
+
+    tan_left: float
+    tan_right: float
+    tan_up: float
+    tan_down: float
+
+    @staticmethod
+    def symmetric(vertical_rad: float, aspect: float) -> Fov:
+        """A plain camera: full vertical angle in radians and width / height."""
+        t = float(np.tan(vertical_rad / 2))
+        return Fov(-t * aspect, t * aspect, t, -t)
+
+
+@dataclass(frozen=True)
+class View:
+    """One eye (or the one camera of a window): where it is in the *stage* and what it sees.
+
+    ``viewport`` is ``(x, y, width, height)`` in pixels inside the frame's target.
+    """
+
+    pose: Pose
+    fov: Fov
+    viewport: tuple[int, int, int, int]
+
+    def projection(self, near: float) -> Array:
+        """Infinite reversed-Z projection (4, 4)."""
+        return maths.projection_reversed_z(
+            self.fov.tan_left, self.fov.tan_right, self.fov.tan_up, self.fov.tan_down, near
+        )
