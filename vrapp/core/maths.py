@@ -34,8 +34,8 @@ def normalise(v: npt.ArrayLike) -> Array:
 
 def quat_from_axis_angle(axis: npt.ArrayLike, angle: float) -> Array:
     """Right-handed rotation by ``angle`` radians about ``axis``."""
-    a = normalise(axis)
-    return np.array([*(a * math.sin(angle / 2)), math.cos(angle / 2)], np.float32)
+    turned: Array = pyrr.quaternion.create_from_axis_rotation(np.asarray(axis, float), angle, dtype=np.float32)
+    return turned
 
 
 def quat_from_yaw_pitch(yaw: float, pitch: float) -> Array:
@@ -73,9 +73,16 @@ def rotate(q: npt.ArrayLike, v: npt.ArrayLike) -> Array:
 
 
 def quat_slerp(a: npt.ArrayLike, b: npt.ArrayLike, t: float) -> Array:
-    """Shortest-arc spherical interpolation of two unit quaternions."""
-    turned: Array = np.asarray(pyrr.quaternion.slerp(np.asarray(a, float), np.asarray(b, float), t), np.float32)
-    return turned
+    """Shortest-arc spherical interpolation of two unit quaternions. (pyrr's goes wrong where q and -q meet.)"""
+    a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
+    cosine = float(a @ b)
+    if cosine < 0:
+        b, cosine = -b, -cosine
+    if cosine > 0.9995:  # nearly equal: sin → 0, and a straight line is exact enough
+        return normalise(a + t * (b - a))
+    angle = math.acos(cosine)
+    mixed: Array = (math.sin((1 - t) * angle) * a + math.sin(t * angle) * b) / math.sin(angle)
+    return mixed.astype(np.float32)
 
 
 def forward(q: npt.ArrayLike) -> Array:
