@@ -78,3 +78,10 @@ def test_poses_compose_and_invert() -> None:
 
 def test_integers_do_not_become_zeros() -> None:
     np.testing.assert_allclose(np.linalg.norm(maths.normalise((1, 2, 2))), 1, atol=1e-6)
+
+
+def test_a_matrix_gives_back_its_quaternion() -> None:
+    rng = np.random.default_rng(5)
+    for q in maths.normalise(rng.normal(size=(40, 4))):
+        back = maths.quat_from_matrix(maths.matrices_from((0, 0, 0), q))
+        assert abs(float(back @ q)) == pytest.approx(1, abs=1e-5)

@@ -34,8 +34,16 @@ def normalise(v: npt.ArrayLike) -> Array:
 
 def quat_from_axis_angle(axis: npt.ArrayLike, angle: float) -> Array:
     """Right-handed rotation by ``angle`` radians about ``axis``."""
-    turned: Array = pyrr.quaternion.create_from_axis_rotation(np.asarray(axis, float), angle, dtype=np.float32)
-    return turned
+    x, y, z = np.asarray(axis, np.float32).tolist()
+    s = math.sin(angle / 2) / (math.sqrt(x * x + y * y + z * z) or 1.0)
+    return np.array([x * s, y * s, z * s, math.cos(angle / 2)], np.float32)
+
+
+def quat_from_matrix(matrix: npt.ArrayLike) -> Array:
+    """Quaternion of a pure rotation matrix (3, 3) or (4, 4)."""
+    # pyrr reads matrices for row vectors and returns the conjugate: two turns that cancel out.
+    q: Array = np.asarray(pyrr.quaternion.create_from_matrix(np.asarray(matrix, float)), np.float32)
+    return normalise(q)
 
 
 def quat_from_yaw_pitch(yaw: float, pitch: float) -> Array:
