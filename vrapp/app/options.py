@@ -1,0 +1,133 @@
+"""All options of a visit to the world (design.md §8), parsed and checked before anything starts."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vrapp.app import outputs
+from vrapp.app.arguments import Parser, folder, input_file, one_of, output_file, real, size, whole
+from vrapp.app.program import program
+from vrapp.core.errors import UsageError
+
+DISPLAYS = ("auto", "openxr", "desktop", "offscreen")
+WORLDS = ("meadow",)
+POLICIES = ("adaptive", "frozen", "random")
+CLOCKS = ("real", "fixed")
+GENERATOR_PACES = ("off", "auto", "full")
+PRESETS = ("auto", "light", "full")
+MAX_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for. None means: not asked for, the program chooses.
+
+    ``frames`` and ``seconds`` count from "world populated"; at most one is given. ``size`` is pixels
+    of the window, or of one view. ``pace_hz`` is the rate that frames are held to. ``clock`` None is
+    "fixed" offscreen and with ``input``, else "real".
+    """
+
+    display: str = "auto"
+    world: str = WORLDS[0]
+    seed: int = 1
+    weights: Path | None = None
+    policy: str = "adaptive"
+    frames: int | None = None
+    seconds: float | None = None
+    size: tuple[int, int] | None = None
+    input: Path | None = None
+    clock: str | None = None
+    pace_hz: float | None = None
+    generator: str = "auto"
+    preset: str = "auto"
+    stereo: bool = False
+    screenshot: Path | None = None
+    stats: Path | None = None
+    record: Path | None = None
+
+
+def parse_options(words: Sequence[str]) -> Options:
+    """The options of ``vrapp enter``. Raises UsageError or InputFileError; looks at files, writes none."""
+    found = Options(**vars(_parser().parse(words)))
+    if found.frames is not None and found.seconds is not None:
+        raise UsageError("--frames and --seconds both say when to end; give one of them.")
+    if found.clock == "fixed" and found.display == "openxr":
+        raise UsageError("--clock fixed cannot be kept in a headset, which has its own clock; leave it out.")
+    if found.stereo and found.display not in ("auto", "offscreen"):
+        raise UsageError(f"--stereo is for --display offscreen, not {found.display}: a headset is always in stereo.")
+    return found
+
+
+def check_outputs(options: Options) -> None:
+    """Prove that all that is to be left behind can be written. Raises OutputError."""
+    if options.screenshot:
+        outputs.check_file(options.screenshot, "--screenshot")
+    if options.stats:
+        outputs.check_file(options.stats, "--stats")
+    if options.record:
+        outputs.check_folder(options.record, "--record")
+
+
+def _policy(text: str) -> str:
+    if text.startswith("yoked"):
+        raise UsageError(f"--policy {text} needs a study's recordings, which this version does not replay yet.")
+    return one_of("--policy", POLICIES)(text)
+
+
+def _parser() -> Parser:
+    """Every default comes from ``Options``: SUPPRESS leaves out what was not typed."""
+    parser = Parser("enter", "Enter the world: in a headset, else in a window, else offscreen.", _examples())
+    parser.argument_default = argparse.SUPPRESS
+    _add_place(parser)
+    _add_length(parser)
+    _add_machine(parser)
+    left = parser.add_argument_group("what to leave behind")
+    left.add_argument(
+        "--screenshot", metavar="P.png", type=output_file("--screenshot", ".png"), help="the last picture"
+    )
+    left.add_argument("--stats", metavar="P.json", type=output_file("--stats", ".json"), help="the run's figures")
+    left.add_argument("--record", metavar="DIR", type=folder, help="all input, events and decisions, as an MCAP file")
+    return parser
+
+
+def _add_place(parser: Parser) -> None:
+    world = parser.add_argument_group("which world")
+    world.add_argument("--world", metavar="NAME", type=one_of("--world", WORLDS), help=f"one of {', '.join(WORLDS)}")
+    world.add_argument("--seed", metavar="N", type=whole("--seed", 0, MAX_SEED), help="same seed, same objects (1)")
+    world.add_argument("--weights", metavar="FILE", type=input_file("--weights"), help="a generator of your own")
+    world.add_argument(
+        "--policy", metavar="NAME", type=_policy, help="what to make next: adaptive (default), frozen or random"
+    )
+    where = parser.add_argument_group("where it is seen")
+    where.add_argument("--display", metavar="NAME", type=one_of("--display", DISPLAYS), help=", ".join(DISPLAYS))
+    where.add_argument("--size", metavar="WxH", type=size("--size", 64, 8192), help="pixels of the picture")
+    where.add_argument("--stereo", action="store_true", help="offscreen: both eyes, side by side")
+    where.add_argument(
+        "--preset", metavar="NAME", type=one_of("--preset", PRESETS), help="auto (by the renderer), light or full"
+    )
+
+
+def _add_length(parser: Parser) -> None:
+    length = parser.add_argument_group("how long", "Counted from when the world is populated.")
+    length.add_argument("--frames", metavar="N", type=whole("--frames", 1, 10_000_000), help="this many frames")
+    length.add_argument("--seconds", metavar="S", type=real("--seconds", 0.1, 1e6, "seconds"), help="this long")
+
+
+def _add_machine(parser: Parser) -> None:
+    run = parser.add_argument_group("how it runs")
+    run.add_argument("--input", metavar="FILE", type=input_file("--input"), help="a recorded input trace (MCAP)")
+    run.add_argument("--clock", metavar="C", type=one_of("--clock", CLOCKS), help="real, or fixed: repeats exactly")
+    hertz = real("--pace", 1, 1000, "frames a second")
+    run.add_argument("--pace", metavar="HZ", dest="pace_hz", type=hertz, help="hold this rate")
+    run.add_argument("--generator", metavar="G", type=one_of("--generator", GENERATOR_PACES), help="off, auto or full")
+
+
+def _examples() -> str:
+    return f"""examples:
+  {program()}
+  {program()} --seed 7 --size 1280x720
+  {program()} --display offscreen --frames 300 --seed 7 --screenshot p.png --stats s.json
+  {program()} --record my_visit        and again: --input my_visit/session.mcap"""
