@@ -1,0 +1,214 @@
+"""Mouse and keys as a person in the stage: head, hands and buttons like a headset's.
+
+The pointer has two modes. *Free*: the hand points through the cursor; press and hold (or drag) grabs
+what is under it. A short click *captures* the pointer: now the mouse turns the head, the hand points
+at the middle, and the button grabs at once. Escape frees the pointer, and quits when it is free.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import glfw
+import numpy as np
+
+from vrapp.core import maths
+from vrapp.core.input import Button, HandState, InputSnapshot, SourceKind, Valid
+from vrapp.core.maths import Array
+from vrapp.core.pose import Fov, Pose
+from vrapp.display.keyboard import KEYS, Held
+from vrapp.display.mouse_hand import LEFT_REST, MouseHand
+
+STANDING_EYE_HEIGHT_M = 1.65
+
+_LOOK_RAD_PER_PIXEL = 0.0022
+_TURN_RAD_PER_S = 1.6
+_PITCH_LIMIT_RAD = 1.45
+_WALK, _RUN = 0.6, 1.0  # of the stick's way
+_HOLD_S, _DRAG_PX = 0.2, 4.0  # a press longer or wider than this is no click
+_LONGEST_STEP_S = 0.1  # after a stall nothing leaps
+
+# Mouse buttons share the set of held keys; GLFW's own numbers overlap with nothing below 32.
+_LEFT, _RIGHT, _MIDDLE = glfw.MOUSE_BUTTON_LEFT, glfw.MOUSE_BUTTON_RIGHT, glfw.MOUSE_BUTTON_MIDDLE
+
+
+class PointerWindow(Protocol):
+    """What this source needs of a window."""
+
+    @property
+    def logical_size(self) -> tuple[int, int]:
+        """Width and height in the pointer's coordinates."""
+
+    def capture_pointer(self, captured: bool) -> None:
+        """Hide and hold the pointer, or give it back."""
+
+
+def nobody_wants_it() -> bool:
+    """The default filter: no panel takes the mouse or the keys."""
+    return False
+
+
+class DesktopInput:
+    """An InputSource and a ``window.WindowListener``."""
+
+    def __init__(self, window: PointerWindow, fov: Callable[[], Fov], eye_height_m: float = STANDING_EYE_HEIGHT_M):
+        self.wants_mouse: Callable[[], bool] = nobody_wants_it
+        self.wants_keyboard: Callable[[], bool] = nobody_wants_it
+        self.quit_asked = False
+        self.captured = False
+        self._window, self._fov, self._eye_height_m = window, fov, eye_height_m
+        self._held, self._hand = Held(), MouseHand()
+        self._yaw = self._pitch = 0.0
+        self._cursor: tuple[float, float] | None = None
+        self._pressed_for_s: float | None = None  # a press on the free pointer that may still be a click
+        self._pressed_at = (0.0, 0.0)
+        self._last_ns: int | None = None
+
+    # Events, as WindowListener.
+
+    def keyboard_callback(self, window: Any, key: int, scancode: int, action: int, mods: int) -> None:
+        """Keys go down only where no panel types; they always come up."""
+        if action == glfw.RELEASE:
+            self._held.release(key)
+        elif action == glfw.PRESS and not self.wants_keyboard():
+            self._held.press(key)
+            if key == glfw.KEY_ESCAPE:
+                self._escape()
+
+    def char_callback(self, window: Any, char: int) -> None:
+        """Text is for panels."""
+
+    def mouse_callback(self, window: Any, x: float, y: float) -> None:
+        """Motion goes to the hand, to what it holds, or to the head."""
+        last, self._cursor = self._cursor, (x, y)
+        if last is None:
+            return
+        dx, dy = x - last[0], y - last[1]
+        if self._held.is_down(_RIGHT):
+            self._hand.move(dx, dy)
+        elif self._rotating():
+            self._hand.rotate(dx, dy)
+        elif self.captured:
+            self._look(-dx * _LOOK_RAD_PER_PIXEL, -dy * _LOOK_RAD_PER_PIXEL)
+
+    def mouse_button_callback(self, window: Any, button: int, action: int, mods: int) -> None:
+        """Left grabs, or as a short click captures the pointer; right and middle change what motion does."""
+        if action == glfw.PRESS:
+            if self.captured or not self.wants_mouse():
+                self._press(button)
+            return
+        self._held.release(button)
+        if button == _LEFT and self._pressed_for_s is not None:
+            self._pressed_for_s = None
+            self._capture(True)
+
+    def scroll_callback(self, window: Any, x: float, y: float) -> None:
+        """Push away or pull near."""
+        if self.captured or not self.wants_mouse():
+            self._hand.reach(y)
+
+    def focus_changed(self, focused: bool) -> None:
+        """Without the focus nothing is held and the pointer is free."""
+        if not focused:
+            self._held.release_all()
+            self._pressed_for_s = None
+            self._capture(False)
+
+    def _press(self, button: int) -> None:
+        if button == _LEFT and not self.captured:
+            self._pressed_for_s, self._pressed_at = 0.0, self._cursor or (0.0, 0.0)
+        else:
+            self._held.press(button)
+
+    def _escape(self) -> None:
+        if self.captured:
+            self._capture(False)
+        else:
+            self.quit_asked = True
+
+    def _capture(self, captured: bool) -> None:
+        if captured != self.captured:
+            self.captured = captured
+            self._cursor = None  # the pointer jumps now: no motion
+            self._window.capture_pointer(captured)
+
+    # The person, once a frame.
+
+    def poll(self, predicted_time_ns: int) -> InputSnapshot:
+        """The state at ``predicted_time_ns``; turning and easing go by the time since the last poll."""
+        elapsed_ns = 0 if self._last_ns is None else predicted_time_ns - self._last_ns
+        self._last_ns = predicted_time_ns
+        dt_s = min(max(elapsed_ns / 1e9, 0.0), _LONGEST_STEP_S)
+        self._hold_becomes_grab(dt_s)
+        held = self._held.latch()
+        self._turn_by_keys(held, dt_s)
+        grabbing = _LEFT in held or glfw.KEY_SPACE in held
+        self._hand.advance(dt_s, busy=grabbing or _RIGHT in held or self._rotating())
+        return self._snapshot(predicted_time_ns, held, grabbing)
+
+    def vibrate(self, hand: int, amplitude: float, duration_s: float) -> None:
+        """A mouse has no motor."""
+
+    def close(self) -> None:
+        """Give the pointer back."""
+        self._capture(False)
+
+    def _snapshot(self, time_ns: int, held: frozenset[int], grabbing: bool) -> InputSnapshot:
+        orientation = maths.quat_from_yaw_pitch(self._yaw, self._pitch)
+        head = Pose(maths.vec3(0, self._eye_height_m, 0), orientation)
+        grip, aim = self._hand.poses(head, self._pointer_ray())
+        left = head @ LEFT_REST
+        buttons = Button(0)
+        for key in held:
+            buttons |= KEYS.get(key, Button(0))
+        if self.quit_asked:
+            buttons |= Button.QUIT
+        hands = (HandState(left, left, stick=_stick(held)), HandState(grip, aim, squeeze=float(grabbing)))
+        return InputSnapshot(
+            time_ns, head, hands, buttons, Valid.HEAD | Valid.RIGHT_HAND, SourceKind.DESKTOP, gaze=head
+        )  # fmt: skip
+
+    def _hold_becomes_grab(self, dt_s: float) -> None:
+        if self._pressed_for_s is None:
+            return
+        self._pressed_for_s += dt_s
+        x, y = self._cursor or self._pressed_at
+        if self._pressed_for_s > _HOLD_S or math.dist((x, y), self._pressed_at) > _DRAG_PX:
+            self._pressed_for_s = None
+            self._held.press(_LEFT)
+
+    def _turn_by_keys(self, held: frozenset[int], dt_s: float) -> None:
+        left, right = held & {glfw.KEY_Q, glfw.KEY_LEFT}, held & {glfw.KEY_E, glfw.KEY_RIGHT}
+        up, down = glfw.KEY_UP in held, glfw.KEY_DOWN in held
+        step = _TURN_RAD_PER_S * dt_s
+        self._look((bool(left) - bool(right)) * step, (up - down) * step)
+
+    def _look(self, yaw_rad: float, pitch_rad: float) -> None:
+        self._yaw = math.remainder(self._yaw + yaw_rad, math.tau)
+        self._pitch = float(np.clip(self._pitch + pitch_rad, -_PITCH_LIMIT_RAD, _PITCH_LIMIT_RAD))
+
+    def _rotating(self) -> bool:
+        return self._held.is_down(_MIDDLE) or self._held.is_down(glfw.KEY_R)
+
+    def _pointer_ray(self) -> Array:
+        """Direction under the cursor in the head's frame; straight ahead while the pointer is captured."""
+        if self.captured or self._cursor is None:
+            return maths.vec3(0, 0, -1)
+        width, height = self._window.logical_size
+        u = min(max(self._cursor[0] / max(width, 1), 0.0), 1.0)
+        v = min(max(self._cursor[1] / max(height, 1), 0.0), 1.0)
+        fov = self._fov()
+        x = fov.tan_left + (fov.tan_right - fov.tan_left) * u
+        y = fov.tan_up + (fov.tan_down - fov.tan_up) * v
+        return maths.normalise((x, y, -1.0))
+
+
+def _stick(held: frozenset[int]) -> tuple[float, float]:
+    """WASD as a thumbstick: x right, y forward, no faster on the diagonal."""
+    x = (glfw.KEY_D in held) - (glfw.KEY_A in held)
+    y = (glfw.KEY_W in held) - (glfw.KEY_S in held)
+    way = _RUN if held & {glfw.KEY_LEFT_SHIFT, glfw.KEY_RIGHT_SHIFT} else _WALK
+    length = math.hypot(x, y) or 1.0
+    return x / length * way, y / length * way
