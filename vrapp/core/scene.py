@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import Protocol
 
 import numpy as np
 
@@ -54,3 +55,39 @@ class SceneArrays:
     category: np.ndarray  # (N,) int16
     radius: np.ndarray  # (N,) float32, bounding sphere about position, metres at full growth
     box: np.ndarray  # (N, 2, 3) float32, object space
+
+
+def handle_of(arrays: SceneArrays, slot: int) -> int:
+    """The handle that names what is in ``slot`` now."""
+    return int(arrays.generation[slot]) << 32 | int(slot)
+
+
+def slot_of(arrays: SceneArrays, handle: int) -> int | None:
+    """The slot of an object that lives and does not shrink, or None."""
+    slot = handle & 0xFFFFFFFF
+    if handle < 0 or slot >= arrays.count or int(arrays.generation[slot]) != handle >> 32:
+        return None
+    return None if int(arrays.state[slot]) in (ObjectState.FREE, ObjectState.SHRINKING) else slot
+
+
+@dataclass(frozen=True)
+class ObjectFacts:
+    """What the networks and the layout made of one object: what adaptation and the panel read.
+
+    ``latent`` (512,) and ``components`` (k,) float32; ``size_m``: longest side in metres.
+    """
+
+    handle: int
+    request_id: int
+    category: int
+    latent: np.ndarray
+    components: np.ndarray
+    size_m: float
+    kept: bool = False
+
+
+class ObjectLookup(Protocol):
+    """Facts by handle; the scene store is one."""
+
+    def facts(self, handle: int) -> ObjectFacts | None:
+        """The object's facts, or None where the handle no longer names one."""

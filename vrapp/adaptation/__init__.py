@@ -1,0 +1,1 @@
+"""Learns from events what the user likes, and proposes what to make next."""

@@ -1,0 +1,1 @@
+"""Rigid bodies: what is held, thrown and stacked, by MuJoCo."""

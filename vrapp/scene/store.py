@@ -1,0 +1,201 @@
+"""All objects of the world as a structure of arrays: one row (slot) an object, one array a column."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+import numpy as np
+
+from vrapp.core import maths
+from vrapp.core.generation import GeneratedObject
+from vrapp.core.mesh import LATENT_DIM
+from vrapp.core.pose import Pose
+from vrapp.core.scene import Mark, ObjectFacts, ObjectState, SceneArrays
+
+GROW_S = 0.8
+SHRINK_S = 0.4
+_SLOT_BITS = 32
+_CORNERS = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
+
+
+class SceneStore:
+    """Owns every object's row. Slots are reused; a handle keeps naming one object only.
+
+    ``components``: the number k of exposed latent components. The arrays double when they are full, so
+    take ``arrays()`` anew each frame. State GROWING and SHRINKING, growth and what grows are written
+    here; HELD, FLYING and RESTING by physics.
+    """
+
+    def __init__(self, capacity: int = 256, components: int = 6) -> None:
+        n = max(int(capacity), 1)
+        self.state = np.zeros(n, np.int8)
+        self.generation = np.zeros(n, np.int32)
+        self.position = np.zeros((n, 3), np.float32)
+        self.orientation = np.tile(maths.IDENTITY_QUATERNION, (n, 1))
+        self.size = np.ones(n, np.float32)
+        self.growth = np.zeros(n, np.float32)
+        self.mesh_id = np.full(n, -1, np.int32)
+        self.mark = np.zeros(n, np.uint8)
+        self.category = np.full(n, -1, np.int16)
+        self.radius = np.zeros(n, np.float32)
+        self.box = np.zeros((n, 2, 3), np.float32)
+        # Not for drawing:
+        self.request_id = np.full(n, -1, np.int64)
+        self.latent = np.zeros((n, LATENT_DIM), np.float32)
+        self.components = np.zeros((n, components), np.float32)
+        self.kept = np.zeros(n, bool)
+        self.born_ns = np.zeros(n, np.int64)
+        self.interest = np.zeros(n, np.float32)  # decays; rises with what the user does to it
+        self.interest_ns = np.zeros(n, np.int64)
+        self.phase = np.zeros(n, np.float32)  # linear 0…1 time of growing or shrinking
+        self.anchor = np.zeros((n, 3), np.float32)  # world point that stays put while it grows
+        self.pivot = np.zeros((n, 3), np.float32)  # the same point in object space
+        self._columns = [name for name, value in vars(self).items() if isinstance(value, np.ndarray)]
+        self._count = 0  # slots ever used: everything beyond is free
+        self._free: list[int] = []  # heap, so that low slots are used first and the arrays stay dense
+        self._alive = 0
+        self._view: SceneArrays | None = None
+
+    def __len__(self) -> int:
+        """Objects alive, those that shrink included."""
+        return self._alive
+
+    def add(
+        self, generated: GeneratedObject, pose: Pose, size: float, mesh_id: int, now_ns: int, *, grown: bool = False
+    ) -> int:
+        """Put an object at ``pose`` (of its cube's centre); ``size`` is the cube's edge in metres.
+
+        It grows in from its lowest point, or stands there at once where ``grown``. Returns its handle.
+        """
+        slot = heapq.heappop(self._free) if self._free else self._count
+        if slot == len(self.state):
+            self._double()
+        self._count = max(self._count, slot + 1)
+        self._alive += 1
+        self._view = None
+        box = np.asarray(generated.mesh.box, np.float32)
+        self.state[slot] = ObjectState.RESTING if grown else ObjectState.GROWING
+        self.phase[slot] = self.growth[slot] = 1.0 if grown else 0.0
+        self.position[slot], self.orientation[slot] = pose.position, pose.orientation
+        self.size[slot], self.mesh_id[slot], self.box[slot] = size, mesh_id, box
+        self.radius[slot] = size * float(np.linalg.norm(np.abs(box).max(0)))
+        self.mark[slot], self.category[slot] = Mark.NONE, generated.category
+        self.request_id[slot], self.latent[slot] = generated.request_id, generated.latent
+        k = min(len(generated.components), self.components.shape[1])
+        self.components[slot] = 0
+        self.components[slot, :k] = generated.components[:k]
+        self.kept[slot], self.born_ns[slot] = False, now_ns
+        self.interest[slot], self.interest_ns[slot] = 0.0, now_ns
+        self._set_anchor(slot)
+        if not grown:
+            self.position[slot] = self.anchor[slot]
+        return self.handle(slot)
+
+    def handle(self, slot: int) -> int:
+        """The handle that names what is in ``slot`` now."""
+        return int(self.generation[slot]) << _SLOT_BITS | int(slot)
+
+    def alive(self, handle: int) -> bool:
+        """True while the object exists (also while it shrinks)."""
+        slot = handle & (1 << _SLOT_BITS) - 1
+        return (
+            handle >= 0
+            and slot < self._count
+            and int(self.generation[slot]) == handle >> _SLOT_BITS
+            and int(self.state[slot]) != ObjectState.FREE
+        )
+
+    def slot(self, handle: int) -> int:
+        """The row of a living object. Raises KeyError for a handle that names nothing any more."""
+        if not self.alive(handle):
+            raise KeyError(f"handle {handle} names no living object")
+        return handle & (1 << _SLOT_BITS) - 1
+
+    def facts(self, handle: int) -> ObjectFacts | None:
+        """What adaptation and the panel want to know (core.scene.ObjectLookup)."""
+        if not self.alive(handle):
+            return None
+        s = self.slot(handle)
+        longest = float(np.ptp(self.box[s], axis=0).max() * self.size[s])
+        return ObjectFacts(
+            handle, int(self.request_id[s]), int(self.category[s]), self.latent[s].copy(), self.components[s].copy(),
+            longest, bool(self.kept[s]),
+        )  # fmt: skip
+
+    def shrink(self, handle: int) -> None:
+        """Let an object shrink away; ``advance`` reports when it is gone. No effect on one that shrinks already."""
+        slot = self.slot(handle)
+        if self.state[slot] == ObjectState.SHRINKING:
+            return
+        self.state[slot] = ObjectState.SHRINKING
+        self.kept[slot], self.mark[slot] = False, Mark.NONE
+        self._set_anchor(slot)
+
+    def remove(self, handle: int) -> int:
+        """Free the slot at once. Returns the mesh id, which the caller releases."""
+        slot = self.slot(handle)
+        mesh_id = int(self.mesh_id[slot])
+        self.state[slot], self.mesh_id[slot], self.mark[slot] = ObjectState.FREE, -1, Mark.NONE
+        self.growth[slot], self.radius[slot] = 0.0, 0.0
+        self.generation[slot] += 1
+        heapq.heappush(self._free, slot)
+        self._alive -= 1
+        return mesh_id
+
+    def arrays(self) -> SceneArrays:
+        """The columns that everyone shares, as views; valid until the next ``add``."""
+        if self._view is None:
+            n = self._count
+            self._view = SceneArrays(
+                n, self.state[:n], self.generation[:n], self.position[:n], self.orientation[:n], self.size[:n],
+                self.growth[:n], self.mesh_id[:n], self.mark[:n], self.category[:n], self.radius[:n], self.box[:n],
+            )  # fmt: skip
+        return self._view
+
+    def handles(self) -> Iterator[int]:
+        """Handles of all living objects, by slot."""
+        return (self.handle(int(s)) for s in np.flatnonzero(self.state[: self._count] != ObjectState.FREE))
+
+    def advance(self, dt_s: float, paused: np.ndarray | None = None) -> np.ndarray:
+        """Grow and shrink everything by ``dt_s`` seconds; ``paused`` slots (mesh not uploaded yet) stay.
+
+        Returns the slots that have shrunk to nothing, for the caller to remove.
+        """
+        n = self._count
+        state, phase = self.state[:n], self.phase[:n]
+        growing, shrinking = state == ObjectState.GROWING, state == ObjectState.SHRINKING
+        if paused is not None and len(paused):
+            growing[paused] = False
+        moving = np.flatnonzero(growing | shrinking)
+        if not len(moving):
+            return moving
+        phase[growing] += dt_s / GROW_S
+        phase[shrinking] -= dt_s / SHRINK_S
+        np.clip(phase, 0, 1, out=phase)
+        t = phase[moving]
+        self.growth[moving] = t * t * (3 - 2 * t)
+        scale = (self.size[moving] * self.growth[moving])[:, None]
+        offset = maths.rotate(self.orientation[moving], self.pivot[moving])
+        self.position[moving] = self.anchor[moving] - offset * scale
+        state[growing & (phase >= 1)] = ObjectState.RESTING
+        return np.flatnonzero(shrinking & (phase <= 0))
+
+    def _set_anchor(self, slot: int) -> None:
+        """Growing and shrinking keep the object's lowest point where it is, however it lies."""
+        lower, upper = self.box[slot]
+        corners = maths.rotate(self.orientation[slot], lower + _CORNERS * (upper - lower))
+        down = np.array([0, corners[:, 1].min(), 0], np.float32)
+        self.pivot[slot] = maths.rotate(maths.quat_conjugate(self.orientation[slot]), down)
+        drawn = 1.0 if self.state[slot] == ObjectState.GROWING else float(self.growth[slot])
+        self.anchor[slot] = self.position[slot] + down * self.size[slot] * drawn
+
+    def _double(self) -> None:
+        for name in self._columns:
+            old = getattr(self, name)
+            setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
+        n = self._count
+        self.mesh_id[n:], self.category[n:], self.request_id[n:] = -1, -1, -1
+        self.orientation[n:] = maths.IDENTITY_QUATERNION
+        self.size[n:] = 1.0
+        self._view = None
