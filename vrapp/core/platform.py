@@ -1,0 +1,103 @@
+"""What differs between operating systems: priorities, interrupts, memory shared with a child process."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import signal
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import reduction
+from pathlib import Path
+from typing import Any
+
+_WINDOWS_IDLE, _WINDOWS_NORMAL = 0x40, 0x20  # IDLE_PRIORITY_CLASS, NORMAL_PRIORITY_CLASS
+
+
+def set_priority(idle: bool) -> bool:
+    """Give every thread of this process idle time only, or its normal share. False where not permitted.
+
+    Linux: SCHED_IDLE, which a normal thread pre-empts at once; Windows: the idle class; else nice 19.
+    An unprivileged process on Linux may not be able to come back from idle.
+    """
+    try:
+        if sys.platform == "win32":
+            kernel = ctypes.windll.kernel32
+            chosen = _WINDOWS_IDLE if idle else _WINDOWS_NORMAL
+            return bool(kernel.SetPriorityClass(kernel.GetCurrentProcess(), chosen))
+        if sys.platform == "linux":
+            policy = os.SCHED_IDLE if idle else os.SCHED_OTHER
+            for thread in Path("/proc/self/task").iterdir():  # a policy belongs to a thread, not to a process
+                with suppress(ProcessLookupError):
+                    os.sched_setscheduler(int(thread.name), policy, os.sched_param(0))
+            return True
+        os.setpriority(os.PRIO_PROCESS, 0, 19 if idle else 0)
+        return True
+    except PermissionError:
+        return False
+
+
+@contextmanager
+def children_ignore_interrupts() -> Iterator[None]:
+    """A process started inside never sees Ctrl-C, from its first instruction on: the parent ends it.
+
+    On Windows the child has to ask for it itself (``ignore_interrupts``).
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore_interrupts() -> None:
+    """Leave Ctrl-C to the parent process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class SharedBlock:
+    """Zeroed memory shared with a child process. It has no name in any file system, so that nothing is
+    left behind however the two processes end. Picklable only as an argument of a starting process."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._tag = f"vrapp-{uuid.uuid4()}"
+        self._file: int | None = None
+        if sys.platform == "win32":
+            self.memory = mmap.mmap(-1, size, tagname=self._tag)  # gone with its last handle
+            return
+        if sys.platform == "linux":
+            self._file = os.memfd_create("vrapp")
+        else:
+            with tempfile.TemporaryFile() as unlinked:
+                self._file = os.dup(unlinked.fileno())
+        os.ftruncate(self._file, size)
+        self.memory = mmap.mmap(self._file, size)
+
+    def __getstate__(self) -> dict[str, Any]:
+        handle = None if self._file is None else reduction.DupFd(self._file)
+        return {"size": self.size, "tag": self._tag, "handle": handle}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.size, self._tag, self._file = state["size"], state["tag"], None
+        if sys.platform == "win32":
+            self.memory = mmap.mmap(-1, self.size, tagname=self._tag)
+            return
+        file = state["handle"].detach()
+        self.memory = mmap.mmap(file, self.size)
+        os.close(file)
+
+    def close(self) -> None:
+        """Unmap. Arrays that still look at the memory keep the mapping until they go."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        with suppress(BufferError):
+            self.memory.close()

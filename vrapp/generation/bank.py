@@ -1,0 +1,82 @@
+"""Ready objects, so that whoever places one never waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vrapp.core.generation import GeneratedObject, GenerationRequest, Generator, Steering
+
+STALE_REVISIONS = 8  # what is this many changes of preference behind is not shown any more
+
+
+@dataclass(frozen=True)
+class _Entry:
+    made: GeneratedObject
+    revision: int
+
+
+class Bank:
+    """Keeps up to ``capacity`` objects ready or on their way, asked for by ``propose``.
+
+    Request ids count up from ``first_request_id``, so that the same seed asks for the same objects.
+    """
+
+    def __init__(self, generator: Generator, seed: int, capacity: int = 16, first_request_id: int = 0) -> None:
+        self._generator = generator
+        self._seed = seed
+        self._capacity = capacity
+        self._next_id = first_request_id
+        self._refused: GenerationRequest | None = None
+        self._revision = 0
+        self._revision_asked: dict[int, int] = {}  # of the requests on their way
+        self._ready: list[_Entry] = []
+
+    def __len__(self) -> int:
+        """Objects that can be taken now."""
+        return len(self._ready)
+
+    def update(self, frame_index: int, propose: Callable[[int], Steering]) -> None:
+        """Collect what is ready and ask for more; once a frame. ``propose`` gives the steering of a new
+        request's id. Raises what ``Generator.collect`` raises."""
+        for made in self._generator.collect(frame_index):
+            asked = self._revision_asked.pop(made.request_id, self._revision)
+            self._ready.append(_Entry(made, asked))
+        figures = self._generator.figures
+        while len(self._ready) + figures.in_flight < self._capacity and self._ask(propose):
+            pass
+        figures.ready = len(self._ready)
+
+    def take(self, match: Callable[[GeneratedObject], bool] | None = None) -> GeneratedObject | None:
+        """The best object that ``match`` accepts, or None: newest preference first, then oldest request."""
+        fitting = [e for e in self._ready if match is None or match(e.made)]
+        if not fitting:
+            return None
+        best = max(fitting, key=lambda e: (e.revision, -e.made.request_id))
+        self._ready.remove(best)
+        self._generator.figures.shown += 1
+        self._generator.figures.ready = len(self._ready)
+        return best.made
+
+    def requeue(self, made: GeneratedObject) -> None:
+        """Give back what was taken and not shown."""
+        self._ready.append(_Entry(made, self._revision))
+        self._generator.figures.shown -= 1
+        self._generator.figures.ready = len(self._ready)
+
+    def outdate(self) -> None:
+        """The preference has changed: what was asked for before is used last, and dropped when stale."""
+        self._revision += 1
+        self._ready = [e for e in self._ready if self._revision - e.revision < STALE_REVISIONS]
+
+    def _ask(self, propose: Callable[[int], Steering]) -> bool:
+        """Submit one more request; what the generator refuses is asked again next time."""
+        request = self._refused
+        if request is None:
+            request = GenerationRequest(self._next_id, self._seed, propose(self._next_id))
+            self._next_id += 1
+        taken = self._generator.submit(request)
+        self._refused = None if taken else request
+        if taken:
+            self._revision_asked[request.request_id] = self._revision
+        return taken

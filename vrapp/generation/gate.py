@@ -1,0 +1,87 @@
+"""The quality gate: what fails here is drawn again, counted, and never shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from vrapp.core.errors import WeightsError
+from vrapp.core.mesh import MeshLevel
+from vrapp.generation.components import Pieces, is_closed
+
+
+class Reason(StrEnum):
+    """Why a draw is not shown."""
+
+    NOT_FINITE = "not finite"
+    EMPTY = "empty"
+    TOO_COMPLEX = "too complex"  # more surface than the buffers hold
+    TOO_FEW_TRIANGLES = "too few triangles"
+    TOO_MANY_TRIANGLES = "too many triangles"
+    NOT_CLOSED = "not closed"
+    CUT_BY_ITS_BOX = "cut by its box"
+    IN_PIECES = "in pieces"
+    TOO_SMALL = "too small"
+    TOO_THIN = "too thin"
+
+
+@dataclass(frozen=True)
+class GateLimits:
+    """What is plausible for a category. Lengths in edges of the object's cube, shares 0…1."""
+
+    pieces: int = 6  # after debris is gone
+    debris_share: float = 0.015  # of the surface: smaller pieces are taken away
+    triangles_least: int = 60
+    triangles_most: int = 60_000
+    border_share: float = 0.02  # of the grid's outermost voxels that are inside
+    longest_side_least: float = 0.35
+    thickness_least: float = 0.004  # volume over half the area
+
+    @staticmethod
+    def from_card(gate: Mapping[str, Any], category: str) -> GateLimits:
+        """The weights' own limits: ``gate["default"]``, then ``gate["categories"][category]``, over ours.
+
+        Names that this version does not know are passed over. Raises WeightsError for wrong values.
+        """
+        known = {f.name: type(f.default) for f in fields(GateLimits)}
+        limits = GateLimits()
+        for layer in (gate.get("default", {}), gate.get("categories", {}).get(category, {})):
+            try:
+                limits = replace(limits, **{k: known[k](v) for k, v in dict(layer).items() if k in known})
+            except (TypeError, ValueError) as e:
+                raise WeightsError(f"The weights' gate for '{category}' holds a wrong value ({e}).") from e
+        return limits
+
+
+def judge_grid(tsdf: np.ndarray, limits: GateLimits) -> Reason | None:
+    """What can be told from the field (R, R, R) before any mesh is made. None: nothing is wrong."""
+    if not np.isfinite(tsdf).all():
+        return Reason.NOT_FINITE
+    inside = tsdf < 0
+    if not inside.any():
+        return Reason.EMPTY
+    faces = [inside[0], inside[-1], inside[:, 0], inside[:, -1], inside[:, :, 0], inside[:, :, -1]]
+    if np.mean([face.mean() for face in faces]) > limits.border_share:
+        return Reason.CUT_BY_ITS_BOX
+    return None
+
+
+def judge_mesh(level: MeshLevel, pieces: Pieces, limits: GateLimits) -> Reason | None:
+    """What can be told from the finest level without its debris. None: it may be shown."""
+    if pieces.count == 0 or level.triangles < limits.triangles_least:
+        return Reason.TOO_FEW_TRIANGLES
+    position = level.vertices["position"]
+    area, volume = float(pieces.area.sum()), float(pieces.volume.sum())
+    checks = {
+        Reason.NOT_FINITE: not np.isfinite(position).all(),
+        Reason.TOO_MANY_TRIANGLES: level.triangles > limits.triangles_most,
+        Reason.IN_PIECES: pieces.count > limits.pieces,
+        Reason.TOO_SMALL: float(np.ptp(position, axis=0).max()) < limits.longest_side_least,
+        Reason.TOO_THIN: volume < limits.thickness_least * area / 2,
+        Reason.NOT_CLOSED: not is_closed(level.indices),
+    }
+    return next((reason for reason, failed in checks.items() if failed), None)

@@ -1,0 +1,270 @@
+"""The running program's generator: a worker process behind ``core.generation.Generator``.
+
+Nothing here waits, except ``collect`` under a fixed clock. Torch is never imported in this process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from multiprocessing import connection, get_context
+from pathlib import Path
+from typing import Any, Protocol
+
+from vrapp.core.errors import WorkerDied
+from vrapp.core.generation import GeneratedObject, GenerationRequest, GeneratorFigures
+from vrapp.core.platform import SharedBlock, children_ignore_interrupts
+from vrapp.generation import weights as shipped
+from vrapp.generation.packing import read_mesh
+from vrapp.generation.worker import PACES, Answer, Crashed, Job, Pace, Refused, Started, run_worker
+
+SLOT_BYTES = 6 << 20  # only pages that were written take memory
+DEATHS_IN_A_ROW = 3
+_WAIT_LIMIT_S = 180.0
+_KEPT_LATENCIES = 1_000
+
+log = logging.getLogger(__name__)
+
+
+class Description(Protocol):
+    """What is known of weights without loading them."""
+
+    @property
+    def categories(self) -> Any:
+        """Names, in the networks' order."""
+
+    @property
+    def weights_hash(self) -> str:
+        """sha256 of the file's tensors."""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """How to read a weights file: its description here, the networks in the worker (picklable)."""
+
+    describe: Callable[[Path], Description]
+    load: Callable[[Path], Any]
+
+
+class State(Enum):
+    """STARTING → READY → STOPPED; STARTING again while the worker is replaced; CLOSED at the end."""
+
+    STARTING = "starting"
+    READY = "ready"
+    STOPPED = "stopped"
+    CLOSED = "closed"
+
+
+@dataclass
+class _Pending:
+    """A request on its way. Its slot is free again once it is delivered."""
+
+    request: GenerationRequest
+    slot: int
+    frame_index: int
+    submitted_s: float
+    is_answered: bool = False
+    answer: GeneratedObject | None = None
+    deaths: int = 0
+
+
+def default_threads() -> int:
+    """Half of the cores, at most 4: the main thread and a software rasteriser need the rest."""
+    return max(1, min(4, (os.cpu_count() or 2) // 2))
+
+
+class WorkerGenerator:
+    """Objects out of a worker process.
+
+    ``fixed_latency_frames``: None in real time; L under a fixed clock, where each result is delivered
+    exactly L frames after its request, ``collect`` waiting for it if need be. ``slots`` bounds the
+    requests on their way. Raises WeightsError where the file is missing or not ours.
+    """
+
+    def __init__(
+        self,
+        weights: Path,
+        *,
+        fixed_latency_frames: int | None = None,
+        slots: int = 8,
+        threads: int | None = None,
+        source: ModelSource | None = None,
+    ) -> None:
+        source = source or ModelSource(shipped.describe_weights, shipped.load_weights)
+        description = source.describe(weights)
+        self.categories: tuple[str, ...] = tuple(description.categories)
+        self.weights_hash: str = description.weights_hash
+        self.figures = GeneratorFigures(device="cpu")
+        self.state = State.STARTING
+        self._latency_frames = fixed_latency_frames
+        self._slots = slots
+        self._arguments = (SLOT_BYTES, weights, source.load, threads or default_threads())
+        self._block = SharedBlock(slots * SLOT_BYTES)
+        self._free = list(range(slots))
+        self._pending: dict[int, _Pending] = {}
+        self._pace = "load"
+        self._frame_index = 0
+        self._deaths_in_a_row = 0
+        self._crash = ""
+        self._start()
+
+    def submit(self, request: GenerationRequest) -> bool:
+        """Queue ``request``; False while all slots are taken, or after the worker was given up."""
+        if request.request_id in self._pending:
+            raise ValueError(f"Request {request.request_id} is on its way already.")
+        if not 0 <= request.steering.category < len(self.categories):
+            raise ValueError(f"Category {request.steering.category} is not among {len(self.categories)}.")
+        if self.state not in {State.STARTING, State.READY} or not self._free:
+            return False
+        slot = self._free.pop()
+        self._pending[request.request_id] = _Pending(request, slot, self._frame_index, time.perf_counter())
+        self.figures.requested += 1
+        self.figures.in_flight = len(self._pending)
+        self._send(Job(slot, request))
+        return True
+
+    def collect(self, frame_index: int) -> list[GeneratedObject]:
+        """What is due, oldest request first.
+
+        Raises the worker's VrappError where the weights turn out to be unusable, and WorkerDied, under
+        a fixed clock, where the worker cannot be kept alive or a result takes minutes.
+        """
+        self._frame_index = frame_index
+        self._receive()
+        due = [p for p in self._pending.values() if self._is_due(p)]
+        if self._latency_frames is not None:
+            self._await(due)
+        for pending in due:
+            del self._pending[pending.request.request_id]
+            self._free.append(pending.slot)
+        self.figures.in_flight = len(self._pending)
+        return [p.answer for p in due if p.answer is not None]
+
+    def set_pace(self, pace: str) -> None:
+        """``"load"``, ``"idle"`` or ``"off"`` (finishes what it is at, then rests)."""
+        if pace not in PACES:
+            raise ValueError(f"A pace is one of {', '.join(PACES)}, not '{pace}'.")
+        if pace != self._pace:
+            self._pace = pace
+            self._send(Pace(pace))
+
+    def close(self) -> None:
+        """End the worker: it holds nothing worth saving, so it is killed. Safe to call twice."""
+        if self.state is State.CLOSED:
+            return
+        self.state = State.CLOSED
+        self._end_process()
+        self._block.close()
+
+    def _is_due(self, pending: _Pending) -> bool:
+        if self._latency_frames is None:
+            return pending.is_answered
+        return self._frame_index - pending.frame_index >= self._latency_frames
+
+    def _await(self, due: list[_Pending]) -> None:
+        """Return once all of ``due`` are answered."""
+        give_up_s = time.perf_counter() + _WAIT_LIMIT_S
+        while self.state is State.STOPPED or not all(p.is_answered for p in due):
+            if self.state is State.STOPPED:
+                raise WorkerDied(self._death_sentence())
+            if time.perf_counter() > give_up_s:
+                raise WorkerDied(
+                    f"The generator did not answer within {_WAIT_LIMIT_S:.0f} s under the fixed clock; "
+                    "is the machine overloaded, or the generator's pace 'off'?"
+                )
+            connection.wait([self._pipe, self._process.sentinel], 1.0)
+            self._receive()
+
+    def _start(self) -> None:
+        """A fresh worker, and everything unanswered asked again."""
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=run_worker, args=(theirs, self._block, *self._arguments), name="vrapp-generator", daemon=True
+        )
+        with children_ignore_interrupts():
+            self._process.start()
+        theirs.close()  # so that the pipe ends when the worker does
+        self.state = State.STARTING
+        if self._pace != "load":
+            self._send(Pace(self._pace))
+        for pending in self._pending.values():
+            if not pending.is_answered:
+                self._send(Job(pending.slot, pending.request))
+
+    def _send(self, message: Job | Pace) -> None:
+        try:
+            self._pipe.send(message)
+        except OSError:  # the worker is gone; the next ``collect`` sees to it
+            log.debug("the generator's worker did not take %s", type(message).__name__)
+
+    def _receive(self) -> None:
+        if self.state in {State.STOPPED, State.CLOSED}:
+            return
+        try:
+            while self._pipe.poll():
+                self._on_message(self._pipe.recv())
+        except (EOFError, OSError):
+            self._on_death()
+
+    def _on_message(self, message: Started | Refused | Crashed | Answer) -> None:
+        match message:
+            case Started():
+                self.state = State.READY
+                self.figures.device = message.device
+            case Refused():
+                self.state = State.STOPPED
+                raise message.error
+            case Crashed():
+                self._crash = message.trace
+            case Answer():
+                self._deaths_in_a_row = 0
+                self._on_answer(message)
+
+    def _on_answer(self, answer: Answer) -> None:
+        pending = self._pending[answer.request_id]
+        pending.is_answered = True
+        for why in answer.rejected:
+            self.figures.rejected += 1
+            self.figures.rejected_why[why] = self.figures.rejected_why.get(why, 0) + 1
+        if answer.shape is None or answer.latent is None or answer.components is None:
+            return
+        start = pending.slot * SLOT_BYTES
+        mesh = read_mesh(bytes(self._block.memory[start : start + answer.shape.nbytes]), answer.shape)
+        latency_s = time.perf_counter() - pending.submitted_s
+        self.figures.latency_s.append(latency_s)
+        del self.figures.latency_s[:-_KEPT_LATENCIES]
+        pending.answer = GeneratedObject(
+            answer.request_id, pending.request.steering.category, answer.latent, answer.components, mesh,
+            answer.mesh_hash, len(answer.rejected) + 1, latency_s,
+        )  # fmt: skip
+
+    def _on_death(self) -> None:
+        """Replace the worker, unless it keeps dying. A request that was at work in two deaths is dropped."""
+        self._end_process()
+        self._deaths_in_a_row += 1
+        log.error("the generator's worker ended (exit code %s)\n%s", self._process.exitcode, self._crash)
+        if self._deaths_in_a_row >= DEATHS_IN_A_ROW:
+            self.state = State.STOPPED
+            self.figures.device = "stopped"
+            for pending in self._pending.values():
+                pending.is_answered = True
+            return
+        at_work = next((p for p in self._pending.values() if not p.is_answered), None)
+        if at_work is not None:
+            at_work.deaths += 1
+            at_work.is_answered = at_work.deaths >= DEATHS_IN_A_ROW - 1
+        self._start()
+
+    def _end_process(self) -> None:
+        self._pipe.close()
+        self._process.kill()
+        self._process.join(2.0)
+
+    def _death_sentence(self) -> str:
+        cause = self._crash.strip().rsplit("\n", 1)[-1] or f"exit code {self._process.exitcode}"
+        return f"The generator's worker process ended {DEATHS_IN_A_ROW} times in a row ({cause}); see the log."

@@ -1,0 +1,193 @@
+"""The objects that stand there when the world begins: made once, then read from disk in a moment.
+
+File: magic, length of the header, JSON header, crc32 of the rest, then for each object its latent,
+components, box, hull and mesh, end to end. Anything wrong with it means that it is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import mmap
+import os
+import tempfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vrapp.core.generation import GeneratedObject, GenerationRequest, Generator, Steering
+from vrapp.core.mesh import LATENT_DIM, VERTEX_DTYPE
+from vrapp.generation.packing import PackedShape, read_mesh, shape_of, write_mesh
+
+SCHEMA = 1  # rises whenever the code makes other meshes of the same latents
+_MAGIC = b"vrappset"
+_KEPT_BYTES = 512 << 20
+_KEPT_FILES = 8
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StartSetKey:
+    """Everything that decides what the objects are."""
+
+    weights_hash: str
+    seed: int
+    wishes: tuple[Steering, ...]
+
+    def file(self, folder: Path) -> Path:
+        """Where this set is kept below the cache folder."""
+        digest = hashlib.sha256(f"{SCHEMA} {VERTEX_DTYPE.descr} {self.weights_hash} {self.seed}".encode())
+        for wish in self.wishes:
+            digest.update(f"{wish.category} {wish.temperature} {wish.candidates} {wish.nearness}".encode())
+            for array in (wish.utility, wish.near):
+                digest.update(b"-" if array is None else np.asarray(array, np.float32).tobytes())
+        return folder / "startsets" / f"{digest.hexdigest()[:32]}.vset"
+
+
+def load(key: StartSetKey, folder: Path) -> list[GeneratedObject] | None:
+    """The set kept under ``key``, or None where there is none, or it is damaged.
+
+    Meshes are views of the mapped file, read when they are used.
+    """
+    path = key.file(folder)
+    try:
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        os.utime(path)
+        return _parse(memoryview(mapped))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as e:
+        log.warning("the cached start set %s is damaged (%s); it is made again", path, e)
+        return None
+
+
+def save(key: StartSetKey, objects: Sequence[GeneratedObject], folder: Path) -> None:
+    """Keep ``objects`` under ``key``: whole or not at all. A cache that cannot be written is only logged."""
+    path = key.file(folder)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        body = b"".join(_object_bytes(o) for o in objects)
+        header = json.dumps([_describe(o) for o in objects]).encode()
+        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        with os.fdopen(handle, "wb") as file:
+            file.write(_MAGIC + np.array([len(header), zlib.crc32(body, zlib.crc32(header))], "<u8").tobytes())
+            file.write(header)
+            file.write(bytes(-(len(_MAGIC) + 16 + len(header)) % 16))
+            file.write(body)
+        os.replace(name, path)
+        _forget_old(path.parent, path)
+    except OSError as e:
+        log.warning("the start set cannot be kept in %s (%s); the next start makes it again", path.parent, e)
+
+
+def _describe(made: GeneratedObject) -> dict[str, Any]:
+    shape = shape_of(made.mesh)
+    return {
+        "request_id": made.request_id,
+        "category": made.category,
+        "components": len(made.components),
+        "hull": len(shape.hull),
+        "counts": shape.counts,
+        "mesh_hash": made.mesh_hash,
+        "attempts": made.attempts,
+    }
+
+
+def _object_bytes(made: GeneratedObject) -> bytes:
+    shape = shape_of(made.mesh)
+    arrays = (made.latent, made.components, shape.box, shape.hull)
+    mesh = bytearray(shape.nbytes)
+    write_mesh(made.mesh, memoryview(mesh))
+    return b"".join(np.asarray(a, "<f4").tobytes() for a in arrays) + bytes(mesh)
+
+
+def _parse(file: memoryview) -> list[GeneratedObject]:
+    """All objects of a file. Raises ValueError and its like where it is not as it was written."""
+    if bytes(file[:8]) != _MAGIC:
+        raise ValueError("not a start set")
+    header_bytes, checksum = (int(n) for n in np.frombuffer(file, "<u8", 2, 8))
+    header = bytes(file[24 : 24 + header_bytes])
+    at = -(-(24 + header_bytes) // 16) * 16
+    if zlib.crc32(file[at:], zlib.crc32(header)) != checksum:
+        raise ValueError("its checksum is wrong")
+    objects = []
+    for row in json.loads(header):
+        made, at = _read_object(file, at, row)
+        objects.append(made)
+    return objects
+
+
+def _read_object(file: memoryview, at: int, row: dict[str, Any]) -> tuple[GeneratedObject, int]:
+    """The object that begins at byte ``at``, and where the next one does."""
+    arrays = []
+    for shape in ((LATENT_DIM,), (row["components"],), (2, 3), (row["hull"], 3)):
+        array = np.frombuffer(file, "<f4", int(np.prod(shape)), at).reshape(shape)
+        arrays.append(array)
+        at += array.nbytes
+    latent, components, box, hull = arrays
+    packed = PackedShape(tuple((v, i) for v, i in row["counts"]), box, hull)
+    mesh = read_mesh(file[at : at + packed.nbytes], packed)
+    made = GeneratedObject(
+        row["request_id"], row["category"], latent, components, mesh, row["mesh_hash"], row["attempts"],
+        from_cache=True,
+    )  # fmt: skip
+    return made, at + packed.nbytes
+
+
+def _forget_old(folder: Path, newest: Path) -> None:
+    """Keep the cache small: the sets that were not used for longest go first."""
+    sets = sorted(folder.glob("*.vset"), key=lambda p: p.stat().st_mtime, reverse=True)
+    kept, total = 0, 0
+    for path in sets:
+        total += path.stat().st_size
+        kept += 1
+        if path != newest and (kept > _KEPT_FILES or total > _KEPT_BYTES):
+            path.unlink(missing_ok=True)
+    for part in folder.glob("*.part"):
+        part.unlink(missing_ok=True)
+
+
+class StartSetBuilder:
+    """Makes the set that ``key`` describes, a few objects a frame, and keeps it when all are there.
+
+    Wish ``i`` is request ``i``; where no draw passes the gate it is asked again as ``i + n``, ``i + 2n``
+    and so on, so that equal seeds give equal sets.
+    """
+
+    def __init__(self, generator: Generator, key: StartSetKey, folder: Path) -> None:
+        self._generator, self._key, self._folder = generator, key, folder
+        self._made: dict[int, GeneratedObject] = {}  # by wish
+        self._asked: list[int] = []  # request ids on their way
+        self._next = list(range(len(key.wishes)))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every wish is fulfilled."""
+        return len(self._made) == len(self._key.wishes)
+
+    def update(self, frame_index: int) -> list[GeneratedObject]:
+        """What has become ready since the last call; once a frame until ``is_done``."""
+        count = len(self._key.wishes)
+        fresh = self._generator.collect(frame_index)
+        for made in fresh:
+            self._made[made.request_id % count] = made
+            self._asked.remove(made.request_id)
+        if self._asked and self._generator.figures.in_flight == 0:  # these were given up
+            self._next.extend(request_id + count for request_id in self._asked)
+            self._asked.clear()
+        while self._next and self._submit(self._next[0]):
+            self._asked.append(self._next.pop(0))
+        if fresh and self.is_done:
+            save(self._key, [self._made[i] for i in range(count)], self._folder)
+        return fresh
+
+    def _submit(self, request_id: int) -> bool:
+        wish = self._key.wishes[request_id % len(self._key.wishes)]
+        return self._generator.submit(GenerationRequest(request_id, self._key.seed, wish))
