@@ -61,7 +61,9 @@ class DesktopInput:
         self._window, self._fov, self._eye_height_m = window, fov, eye_height_m
         self._held, self._hand = Held(), MouseHand()
         self._yaw = self._pitch = 0.0
-        self._cursor: tuple[float, float] | None = None
+        self._cursor: tuple[float, float] | None = None  # at the last event, None after a jump
+        self._pointer_held = False
+        self._aimed_at: tuple[float, float] | None = None  # where the free pointer was last
         self._pressed_for_s: float | None = None  # a press on the free pointer that may still be a click
         self._pressed_at = (0.0, 0.0)
         self._last_ns: int | None = None
@@ -76,6 +78,7 @@ class DesktopInput:
             self._held.press(key)
             if key == glfw.KEY_ESCAPE:
                 self._escape()
+        self._hold_pointer()
 
     def char_callback(self, window: Any, char: int) -> None:
         """Text is for panels."""
@@ -83,6 +86,8 @@ class DesktopInput:
     def mouse_callback(self, window: Any, x: float, y: float) -> None:
         """Motion goes to the hand, to what it holds, or to the head."""
         last, self._cursor = self._cursor, (x, y)
+        if not self._pointer_held:
+            self._aimed_at = (x, y)
         if last is None:
             return
         dx, dy = x - last[0], y - last[1]
@@ -98,11 +103,12 @@ class DesktopInput:
         if action == glfw.PRESS:
             if self.captured or not self.wants_mouse():
                 self._press(button)
-            return
-        self._held.release(button)
-        if button == _LEFT and self._pressed_for_s is not None:
-            self._pressed_for_s = None
-            self._capture(True)
+        else:
+            self._held.release(button)
+            if button == _LEFT and self._pressed_for_s is not None:
+                self._pressed_for_s = None
+                self.captured = True
+        self._hold_pointer()
 
     def scroll_callback(self, window: Any, x: float, y: float) -> None:
         """Push away or pull near."""
@@ -114,25 +120,26 @@ class DesktopInput:
         if not focused:
             self._held.release_all()
             self._pressed_for_s = None
-            self._capture(False)
+            self.captured = False
+            self._hold_pointer()
 
     def _press(self, button: int) -> None:
         if button == _LEFT and not self.captured:
-            self._pressed_for_s, self._pressed_at = 0.0, self._cursor or (0.0, 0.0)
+            self._pressed_for_s, self._pressed_at = 0.0, self._aimed_at or (0.0, 0.0)
         else:
             self._held.press(button)
 
     def _escape(self) -> None:
-        if self.captured:
-            self._capture(False)
-        else:
-            self.quit_asked = True
+        self.quit_asked = not self.captured
+        self.captured = False
 
-    def _capture(self, captured: bool) -> None:
-        if captured != self.captured:
-            self.captured = captured
+    def _hold_pointer(self) -> None:
+        """The window holds the pointer while it is captured, or while the mouse moves the hand."""
+        held = self.captured or self._held.is_down(_RIGHT) or self._rotating()
+        if held != self._pointer_held:
+            self._pointer_held = held
             self._cursor = None  # the pointer jumps now: no motion
-            self._window.capture_pointer(captured)
+            self._window.capture_pointer(held)
 
     # The person, once a frame.
 
@@ -153,7 +160,9 @@ class DesktopInput:
 
     def close(self) -> None:
         """Give the pointer back."""
-        self._capture(False)
+        self._held.release_all()
+        self.captured = False
+        self._hold_pointer()
 
     def _snapshot(self, time_ns: int, held: frozenset[int], grabbing: bool) -> InputSnapshot:
         orientation = maths.quat_from_yaw_pitch(self._yaw, self._pitch)
@@ -174,8 +183,7 @@ class DesktopInput:
         if self._pressed_for_s is None:
             return
         self._pressed_for_s += dt_s
-        x, y = self._cursor or self._pressed_at
-        if self._pressed_for_s > _HOLD_S or math.dist((x, y), self._pressed_at) > _DRAG_PX:
+        if self._pressed_for_s > _HOLD_S or math.dist(self._aimed_at or (0.0, 0.0), self._pressed_at) > _DRAG_PX:
             self._pressed_for_s = None
             self._held.press(_LEFT)
 
@@ -194,11 +202,11 @@ class DesktopInput:
 
     def _pointer_ray(self) -> Array:
         """Direction under the cursor in the head's frame; straight ahead while the pointer is captured."""
-        if self.captured or self._cursor is None:
+        if self.captured or self._aimed_at is None:
             return maths.vec3(0, 0, -1)
         width, height = self._window.logical_size
-        u = min(max(self._cursor[0] / max(width, 1), 0.0), 1.0)
-        v = min(max(self._cursor[1] / max(height, 1), 0.0), 1.0)
+        u = min(max(self._aimed_at[0] / max(width, 1), 0.0), 1.0)
+        v = min(max(self._aimed_at[1] / max(height, 1), 0.0), 1.0)
         fov = self._fov()
         x = fov.tan_left + (fov.tan_right - fov.tan_left) * u
         y = fov.tan_up + (fov.tan_down - fov.tan_up) * v
