@@ -106,9 +106,8 @@ class Ring:
 
     def _write(self, position: int, topic: int, time_ns: int, payload: bytes) -> None:
         at = position % self._capacity
-        heading = _HEADING.pack(position, time_ns, len(payload), self._sequence & 0xFFFFFFFF, topic)
-        _CRC.pack_into(self._bytes, at, zlib.crc32(payload, zlib.crc32(heading)))
-        self._bytes[at + _CRC.size : at + _OVERHEAD + len(payload)] = heading + payload
+        body = _HEADING.pack(position, time_ns, len(payload), self._sequence & 0xFFFFFFFF, topic) + payload
+        self._bytes[at : at + _CRC.size + len(body)] = _CRC.pack(zlib.crc32(body)) + body
 
     def take(self, position: int) -> Iterator[Record]:
         """Records from byte ``position`` on, up to the newest that is whole.
