@@ -89,19 +89,22 @@ class SceneManager:
         """What to generate for the start set, in the order to fill it."""
         return [Steering(category, self._temperature) for _, category in self._layout.start_categories()]
 
-    def populate_from(self, objects: Sequence[GeneratedObject], now_ns: int = 0) -> int:
-        """Put a ready start set into the world, full grown. Returns how many found their place."""
+    def populate_from(self, objects: Sequence[GeneratedObject], now_ns: int = 0, *, grown: bool = True) -> int:
+        """Put a start set, or what is ready of it, into the world. Returns how many found their place."""
         before = self.placed
         self._to_request.clear()
         for generated in objects:
-            self._put_at_start(generated, now_ns, grown=True)
+            self._put_at_start(generated, now_ns, grown=grown)
         self._to_request.extend(sorted(self._open.items()))  # what the set lacked is asked for
         return self.placed - before
 
-    def update(self, events: Sequence[Event], head: Pose, frame_index: int, now_ns: int) -> None:
+    def update(
+        self, events: Sequence[Event], head: Pose, frame_index: int, now_ns: int, *, asks: bool = True
+    ) -> None:
         """One frame: act on events, grow and shrink, place at most one new object, retire, ask for more.
 
-        ``head`` is the user's head in the world.
+        ``head`` is the user's head in the world. ``asks`` is False while the start set is being made:
+        the world then only moves.
         """
         dt_s = min(max(now_ns - self._last_ns, 0) / 1e9, 0.1) if self._last_ns else 0.0
         self._last_ns = now_ns
@@ -109,6 +112,8 @@ class SceneManager:
             self._act(event)
         self.store.interest *= np.float32(0.5 ** (dt_s / _INTEREST_HALF_LIFE_S))
         self._advance(dt_s)
+        if not asks:
+            return
         self._retire_far(head)
         self._place_next(head, now_ns)
         self._bank.update(frame_index, self._propose)

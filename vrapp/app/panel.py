@@ -1,0 +1,162 @@
+"""The developers' panel (F1): frame graph, stages, generator, preference, the thing pointed at, policy.
+
+Dear ImGui through imgui-bundle, fed by polling the window's mouse, so that it takes no callback away
+from the input source. Imported when it is first opened: a run that never opens it pays nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vrapp.app.timers import STAGES, FrameTimers
+from vrapp.core.generation import GeneratorFigures
+
+GRAPH_FRAMES = 240
+
+
+@dataclass
+class PanelFacts:
+    """What the panel shows of one frame."""
+
+    timers: FrameTimers
+    gpu_ms: dict[str, float]
+    figures: GeneratorFigures
+    bank: int
+    objects: int
+    triangles: int
+    period_ms: float
+    policy: str
+    policies: Sequence[str]
+    preference: dict[str, Any]
+    pointed: str = ""
+    components: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    notes: Sequence[str] = ()
+
+
+class Panel:
+    """Owns an ImGui context and its GL objects; draw it into the bound framebuffer after the world."""
+
+    def __init__(self, window: Any) -> None:
+        from imgui_bundle import imgui
+        from imgui_bundle.python_backends.opengl_backend_programmable import ProgrammablePipelineRenderer
+
+        self._imgui = imgui
+        self._window = window
+        self._context = imgui.create_context()
+        imgui.get_io().set_ini_filename("")  # no imgui.ini in the folder that the user happens to be in
+        self._renderer = ProgrammablePipelineRenderer()
+        self._pressed = [False, False]
+
+    def wants_mouse(self) -> bool:
+        """The pointer is over the panel: the world should not take the click."""
+        return bool(self._imgui.get_io().want_capture_mouse)
+
+    def draw(self, facts: PanelFacts, delta_s: float) -> str | None:
+        """Draw one frame; answers the name of the policy that was clicked, or None."""
+        imgui = self._imgui
+        imgui.set_current_context(self._context)
+        self._feed(delta_s)
+        imgui.new_frame()
+        imgui.set_next_window_pos((12, 12), imgui.Cond_.first_use_ever)
+        imgui.set_next_window_size((390, 640), imgui.Cond_.first_use_ever)
+        imgui.set_next_window_bg_alpha(0.82)
+        chosen = None
+        imgui.begin("vrapp")
+        self._frames(facts)
+        self._generator(facts)
+        chosen = self._preference(facts)
+        self._pointed(facts)
+        for note in facts.notes:
+            imgui.text_wrapped(note)
+        imgui.end()
+        imgui.render()
+        self._renderer.render(imgui.get_draw_data())
+        return chosen
+
+    def _feed(self, delta_s: float) -> None:
+        import glfw
+
+        io = self._imgui.get_io()
+        width, height = glfw.get_window_size(self._window)
+        pixels, _ = glfw.get_framebuffer_size(self._window)
+        io.display_size = self._imgui.ImVec2(max(1, width), max(1, height))
+        scale = pixels / max(1, width)
+        io.display_framebuffer_scale = self._imgui.ImVec2(scale, scale)
+        io.delta_time = max(1e-4, delta_s)
+        io.add_mouse_pos_event(*glfw.get_cursor_pos(self._window))
+        for i, button in enumerate((glfw.MOUSE_BUTTON_LEFT, glfw.MOUSE_BUTTON_RIGHT)):
+            down = glfw.get_mouse_button(self._window, button) == glfw.PRESS
+            if down != self._pressed[i]:
+                io.add_mouse_button_event(i, down)
+                self._pressed[i] = down
+
+    def _frames(self, facts: PanelFacts) -> None:
+        imgui = self._imgui
+        recent = facts.timers.frame_ms.values()[-GRAPH_FRAMES:]
+        if not len(recent):
+            return
+        top = max(2 * facts.period_ms, float(recent.max()))
+        imgui.plot_lines(
+            "##frames", recent, overlay_text=f"{recent[-1]:.1f} ms, p99 {np.percentile(recent, 99):.1f}",
+            scale_min=0.0, scale_max=top, graph_size=(360, 70),
+        )  # fmt: skip
+        imgui.text(f"late {facts.timers.late}   objects {facts.objects}   triangles {facts.triangles:,}")
+        main = facts.timers.main_ms.values()[-GRAPH_FRAMES:]
+        imgui.text(f"main thread without GL: {np.median(main):.2f} ms")
+        if imgui.collapsing_header("Stages", imgui.TreeNodeFlags_.default_open):
+            means = facts.timers.stages.values()[-60:].mean(axis=0)
+            for name, ms in zip(STAGES, means, strict=True):
+                imgui.progress_bar(min(1.0, float(ms) / max(facts.period_ms, 1e-3)), (220, 13), f"{ms:.2f}")
+                imgui.same_line()
+                imgui.text(name)
+            for name, ms in facts.gpu_ms.items():
+                imgui.text_disabled(f"GPU {name}: {ms:.2f} ms")
+
+    def _generator(self, facts: PanelFacts) -> None:
+        imgui, f = self._imgui, facts.figures
+        if not imgui.collapsing_header("Generator", imgui.TreeNodeFlags_.default_open):
+            return
+        imgui.text(f"{f.device}: asked {f.requested}, shown {f.shown}, rejected {f.rejected}")
+        imgui.text(f"in flight {f.in_flight}, bank {facts.bank}")
+        if f.latency_s:
+            imgui.text(f"latency {np.median(f.latency_s[-100:]) * 1e3:.0f} ms (median of the last 100)")
+        for reason, count in sorted(f.rejected_why.items(), key=lambda kv: -kv[1])[:4]:
+            imgui.text_disabled(f"  {reason}: {count}")
+
+    def _preference(self, facts: PanelFacts) -> str | None:
+        imgui = self._imgui
+        chosen = None
+        if imgui.collapsing_header("Preference", imgui.TreeNodeFlags_.default_open):
+            for name in facts.policies:
+                if imgui.radio_button(name, name == facts.policy) and name != facts.policy:
+                    chosen = name
+                imgui.same_line()
+            imgui.new_line()
+            imgui.text(f"{facts.preference.get('observations', 0)} choices observed")
+            for name, share in facts.preference.get("categories", [])[:6]:
+                imgui.progress_bar(float(share), (220, 13), f"{100 * share:.0f} %")
+                imgui.same_line()
+                imgui.text(str(name))
+            for i, (mean, sd) in enumerate(facts.preference.get("latents", [])):
+                imgui.text_disabled(f"component {i}: {mean:+.2f} ± {sd:.2f}")
+        return chosen
+
+    def _pointed(self, facts: PanelFacts) -> None:
+        imgui = self._imgui
+        if facts.pointed and imgui.collapsing_header("Pointed at", imgui.TreeNodeFlags_.default_open):
+            imgui.text(facts.pointed)
+            if len(facts.components):
+                imgui.plot_histogram(
+                    "##latents", np.asarray(facts.components, np.float32), scale_min=-3.0, scale_max=3.0,
+                    graph_size=(360, 60),
+                )  # fmt: skip
+
+    def close(self) -> None:
+        """Destroy GL objects and the context."""
+        self._imgui.set_current_context(self._context)
+        self._renderer.shutdown()
+        self._imgui.destroy_context(self._context)
