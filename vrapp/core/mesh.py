@@ -1,6 +1,6 @@
 """The contracts of shape data: the grid that a decoder gives and the mesh that is drawn.
 
-Grid: float32 (7, R, R, R), axes (channel, z, y, x), R = 64 at full detail. Channel 0 is the TSDF in
+Grid: float32 (7, R, R, R), axes (channel, x, y, z), R = 64 at full detail. Channel 0 is the TSDF in
 [-1, 1]: signed distance over ``TRUNCATION_VOXELS`` voxels of the 64-grid, positive outside. Channels
 1-3 are sRGB-encoded colour, 4 roughness, 5 metalness, 6 emission, all in [0, 1].
 

@@ -18,7 +18,6 @@ from typing import Any, Protocol
 from vrapp.core.errors import WorkerDied
 from vrapp.core.generation import GeneratedObject, GenerationRequest, GeneratorFigures
 from vrapp.core.platform import SharedBlock, children_ignore_interrupts
-from vrapp.generation import weights as shipped
 from vrapp.generation.packing import read_mesh
 from vrapp.generation.worker import PACES, Answer, Crashed, Job, Pace, Refused, Started, run_worker
 
@@ -48,6 +47,13 @@ class ModelSource:
 
     describe: Callable[[Path], Description]
     load: Callable[[Path], Any]
+
+
+def shipped_source() -> ModelSource:
+    """The project's own format of weights."""
+    from vrapp.generation.weights import describe_weights, load_weights
+
+    return ModelSource(describe_weights, load_weights)
 
 
 class State(Enum):
@@ -94,7 +100,7 @@ class WorkerGenerator:
         threads: int | None = None,
         source: ModelSource | None = None,
     ) -> None:
-        source = source or ModelSource(shipped.describe_weights, shipped.load_weights)
+        source = source or shipped_source()
         description = source.describe(weights)
         self.categories: tuple[str, ...] = tuple(description.categories)
         self.weights_hash: str = description.weights_hash

@@ -172,6 +172,10 @@ class StartSetBuilder:
         """Whether every wish is fulfilled."""
         return len(self._made) == len(self._key.wishes)
 
+    def objects(self) -> list[GeneratedObject]:
+        """The finished set, in the order of the wishes."""
+        return [self._made[i] for i in range(len(self._key.wishes))]
+
     def update(self, frame_index: int) -> list[GeneratedObject]:
         """What has become ready since the last call; once a frame until ``is_done``."""
         count = len(self._key.wishes)
@@ -185,7 +189,7 @@ class StartSetBuilder:
         while self._next and self._submit(self._next[0]):
             self._asked.append(self._next.pop(0))
         if fresh and self.is_done:
-            save(self._key, [self._made[i] for i in range(count)], self._folder)
+            save(self._key, self.objects(), self._folder)
         return fresh
 
     def _submit(self, request_id: int) -> bool:

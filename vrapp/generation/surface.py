@@ -93,9 +93,9 @@ class _Field:
 def _pad(tsdf: Tensor) -> _Field:
     values = functional.pad(tsdf, (1, 1, 1, 1, 1, 1), value=_OUTSIDE)
     inside = (values < 0).to(torch.uint8)
-    x = inside[:, :, :-1] | inside[:, :, 1:] << 1
+    x = inside[:-1] | inside[1:] << 1
     y = x[:, :-1] | x[:, 1:] << 2
-    case = y[:-1] | y[1:] << 4
+    case = y[:, :, :-1] | y[:, :, 1:] << 4
     return _Field(values, functional.pad(case.flatten(), (0, 1)))
 
 
@@ -124,7 +124,7 @@ def _rows(field: _Field, cells: Tensor) -> Tensor:
     tables, side = _tables(cells.device), field.nodes - 1
     case = field.cases[cells].long()
     face = tables.twice_passed[case]
-    step = torch.tensor([-1, 1, -side, side, -side * side, side * side, 0], device=cells.device)
+    step = torch.tensor([-side * side, side * side, -side, side, -1, 1, 0], device=cells.device)
     beyond = (cells + step[face]).clamp_(0, len(field.cases) - 1)
     facing = tables.twice_passed[field.cases[beyond].long()]
     return case + cases.FLIPPED * ((face < cases.NO_FACE) & (facing == face ^ 1))
@@ -148,7 +148,7 @@ def _connect(field: _Field, capacity: Capacity) -> _Topology:
     unused = 3 * capacity.cells
     crossing = torch.nonzero_static(crossed.flatten(), size=capacity.quads, fill_value=unused).flatten()
     cell, axis = cells[crossing // 3], crossing % 3
-    strides = torch.tensor([1, side, side * side], device=cells.device)
+    strides = torch.tensor([side * side, side, 1], device=cells.device)
     around = (cell[:, None] - (tables.quad_offset * strides).sum(-1)[axis]).clamp_(min=0)  # (Q, 4)
     edge = tables.quad_edge[axis]  # (Q, 4)
     vertex = first[around] + tables.edge_loop[rows[around] * 12 + edge]
@@ -165,13 +165,13 @@ def _connect(field: _Field, capacity: Capacity) -> _Topology:
 
 def _node_position(node: Tensor, nodes: int) -> Tensor:
     """(…, 3) float32 xyz in node units."""
-    return torch.stack((node % nodes, node // nodes % nodes, node // (nodes * nodes)), -1).float()
+    return torch.stack((node // (nodes * nodes), node // nodes % nodes, node % nodes), -1).float()
 
 
 def _crossings(field: _Field, topology: _Topology) -> tuple[Tensor, Tensor]:
     """(Q, 3) where the field is zero on each crossed edge, in node units, and its unit gradient there."""
     nodes = field.nodes
-    strides = torch.tensor([1, nodes, nodes * nodes], device=field.values.device)
+    strides = torch.tensor([nodes * nodes, nodes, 1], device=field.values.device)
     values = field.values.flatten()
     ends = torch.stack((topology.quad_node, topology.quad_node + strides[topology.quad_axis]), 1)
     ends = ends.clamp_(max=len(values) - 1)  # (Q, 2)
@@ -242,7 +242,7 @@ def _triangulate(vertices: Tensor, corners: Tensor, normal: Tensor) -> tuple[Ten
 def _sample(channels: Tensor, points: Tensor) -> Tensor:
     """(K, C) trilinear samples of ``channels`` (C, R, R, R) at object-space ``points`` (K, 3)."""
     found = functional.grid_sample(
-        channels[None], 2.0 * points.view(1, 1, 1, -1, 3), padding_mode="border", align_corners=False
+        channels[None], 2.0 * points.flip(1).view(1, 1, 1, -1, 3), padding_mode="border", align_corners=False
     )
     return found.view(channels.shape[0], -1).T
 

@@ -1,0 +1,91 @@
+"""A model without weights: its latent is a handful of numbers that shape an analytic body.
+
+Used only by tests; module-level, so that a spawned worker can import it.
+"""
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vrapp.core.errors import WeightsError
+
+CATEGORIES = ("box", "ball", "broken", "deadly")
+
+
+@dataclass
+class ToyModel:
+    vae: Any
+    prior: Any
+    categories: tuple[str, ...] = CATEGORIES
+    weights_hash: str = "toy"
+    latent_mean: np.ndarray = field(default_factory=lambda: np.zeros(512, np.float32))
+    latent_basis: np.ndarray = field(default_factory=lambda: np.eye(6, 512, dtype=np.float32))
+    gate: dict[str, Any] = field(default_factory=dict)
+
+
+def axes(resolution: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Voxel centres x, y, z of a grid, (R, R, R) each."""
+    side = (torch.arange(resolution) + 0.5) / resolution - 0.5
+    x, y, z = torch.meshgrid(side, side, side, indexing="ij")
+    return x, y, z
+
+
+def grid_of(distance: torch.Tensor, colour: tuple[float, float, float] = (0.2, 0.5, 0.8)) -> torch.Tensor:
+    """(7, R, R, R) grid of a signed distance in object space."""
+    look = torch.tensor([*colour, 0.6, 0.1, 0.0])[:, None, None, None].expand(6, *distance.shape)
+    return torch.cat(((distance * 64 / 4).clamp(-1, 1)[None], look))
+
+
+class ToyVae:
+    def decode(self, latent: torch.Tensor, resolution: int = 64) -> torch.Tensor:
+        x, y, z = axes(resolution)
+        first, second, third, kind = latent.flatten()[:4].tolist()
+        half = [0.2 + 0.22 * v for v in (first, second, third)]
+        if kind == CATEGORIES.index("box"):
+            half[0] = 0.42
+            sides = torch.stack([axis.abs() - h for axis, h in zip((x, y, z), half, strict=True)])
+            return grid_of(sides.amax(0))[None]
+        if kind == CATEGORIES.index("ball"):
+            return grid_of(((x / half[0]) ** 2 + (y / half[1]) ** 2 + (z / 0.42) ** 2).sqrt() * 0.2 - 0.2)[None]
+        return grid_of(torch.full_like(x, 0.1))[None]  # nothing there
+
+
+class ToyPrior:
+    def sample(self, category: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
+        if (category == CATEGORIES.index("deadly")).any():
+            os.kill(os.getpid(), 9)
+        latent = uniforms.reshape(len(category), 512).clone()
+        latent[:, 3] = category.float()
+        return latent.reshape(-1, 8, 4, 4, 4)
+
+
+@dataclass(frozen=True)
+class ToyDescription:
+    categories: tuple[str, ...] = CATEGORIES
+    weights_hash: str = "toy"
+
+
+def describe(path: Path) -> ToyDescription:
+    return ToyDescription()
+
+
+def load(path: Path) -> ToyModel:
+    return ToyModel(ToyVae(), ToyPrior())
+
+
+def load_damaged(path: Path) -> ToyModel:
+    raise WeightsError(f"The weights {path} are damaged; get them again.")
+
+
+def load_crashing(path: Path) -> ToyModel:
+    raise RuntimeError("a bug")
+
+
+def load_never(path: Path) -> ToyModel:
+    time.sleep(600)
+    raise AssertionError
