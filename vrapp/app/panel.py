@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from vrapp.adaptation.adaptation import Summary
 from vrapp.app.timers import STAGES, FrameTimers
 from vrapp.core.generation import GeneratorFigures
 
@@ -29,9 +30,9 @@ class PanelFacts:
     objects: int
     triangles: int
     period_ms: float
-    policy: str
     policies: Sequence[str]
-    preference: dict[str, Any]
+    preference: Summary
+    categories: Sequence[str]
     pointed: str = ""
     components: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     notes: Sequence[str] = ()
@@ -48,7 +49,7 @@ class Panel:
         self._window = window
         self._context = imgui.create_context()
         imgui.get_io().set_ini_filename("")  # no imgui.ini in the folder that the user happens to be in
-        self._renderer = ProgrammablePipelineRenderer()
+        self._renderer: Any = ProgrammablePipelineRenderer()  # type: ignore[no-untyped-call]
         self._pressed = [False, False]
 
     def wants_mouse(self) -> bool:
@@ -131,17 +132,18 @@ class Panel:
         imgui = self._imgui
         chosen = None
         if imgui.collapsing_header("Preference", imgui.TreeNodeFlags_.default_open):
+            seen = facts.preference
             for name in facts.policies:
-                if imgui.radio_button(name, name == facts.policy) and name != facts.policy:
+                if imgui.radio_button(name, name == seen.policy) and name != seen.policy:
                     chosen = name
                 imgui.same_line()
             imgui.new_line()
-            imgui.text(f"{facts.preference.get('observations', 0)} choices observed")
-            for name, share in facts.preference.get("categories", [])[:6]:
-                imgui.progress_bar(float(share), (220, 13), f"{100 * share:.0f} %")
+            imgui.text(f"{seen.observations} choices observed")
+            for row in seen.top:
+                imgui.progress_bar(row.share, (220, 13), f"{100 * row.share:.0f} %")
                 imgui.same_line()
-                imgui.text(str(name))
-            for i, (mean, sd) in enumerate(facts.preference.get("latents", [])):
+                imgui.text(facts.categories[row.category])
+            for i, (mean, sd) in enumerate(zip(seen.component_weight, seen.component_sd, strict=True)):
                 imgui.text_disabled(f"component {i}: {mean:+.2f} ± {sd:.2f}")
         return chosen
 

@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from vrapp.core.generation import GeneratedObject, GenerationRequest, Generator, Steering
+from vrapp.core.generation import GeneratedObject, Generator, Steering
 from vrapp.core.mesh import LATENT_DIM, VERTEX_DTYPE
 from vrapp.generation.packing import PackedShape, read_mesh, shape_of, write_mesh
+from vrapp.generation.wishes import WishList
 
 SCHEMA = 1  # rises whenever the code makes other meshes of the same latents
 _MAGIC = b"vrappset"
@@ -155,43 +156,21 @@ def _forget_old(folder: Path, newest: Path) -> None:
 
 
 class StartSetBuilder:
-    """Makes the set that ``key`` describes, a few objects a frame, and keeps it when all are there.
-
-    Wish ``i`` is request ``i``; where no draw passes the gate it is asked again as ``i + n``, ``i + 2n``
-    and so on, so that equal seeds give equal sets.
-    """
+    """Makes the set that ``key`` describes, a few objects a frame, and keeps it when all are there."""
 
     def __init__(self, generator: Generator, key: StartSetKey, folder: Path) -> None:
-        self._generator, self._key, self._folder = generator, key, folder
-        self._made: dict[int, GeneratedObject] = {}  # by wish
-        self._asked: list[int] = []  # request ids on their way
-        self._next = list(range(len(key.wishes)))
+        self._wishes = WishList(generator, key.seed, key.wishes)
+        self._key, self._folder = key, folder
 
     @property
     def is_done(self) -> bool:
-        """Whether every wish is fulfilled."""
-        return len(self._made) == len(self._key.wishes)
-
-    def objects(self) -> list[GeneratedObject]:
-        """The finished set, in the order of the wishes."""
-        return [self._made[i] for i in range(len(self._key.wishes))]
+        """Whether nothing more will come."""
+        return self._wishes.is_done
 
     def update(self, frame_index: int) -> list[GeneratedObject]:
         """What has become ready since the last call; once a frame until ``is_done``."""
-        count = len(self._key.wishes)
-        fresh = self._generator.collect(frame_index)
-        for made in fresh:
-            self._made[made.request_id % count] = made
-            self._asked.remove(made.request_id)
-        if self._asked and self._generator.figures.in_flight == 0:  # these were given up
-            self._next.extend(request_id + count for request_id in self._asked)
-            self._asked.clear()
-        while self._next and self._submit(self._next[0]):
-            self._asked.append(self._next.pop(0))
+        fresh = self._wishes.update(frame_index)
         if fresh and self.is_done:
-            save(self._key, self.objects(), self._folder)
+            made = self._wishes.made
+            save(self._key, [made[wish] for wish in sorted(made)], self._folder)
         return fresh
-
-    def _submit(self, request_id: int) -> bool:
-        wish = self._key.wishes[request_id % len(self._key.wishes)]
-        return self._generator.submit(GenerationRequest(request_id, self._key.seed, wish))

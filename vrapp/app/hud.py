@@ -1,0 +1,98 @@
+"""Everything drawn beside the scene's objects: hands, rays, help, messages."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from vrapp.core.input import LEFT, RIGHT, Button, InputSnapshot, SourceKind, Valid
+from vrapp.core.pose import Pose
+from vrapp.interaction.gestures import Interaction
+from vrapp.interaction.locomotion import Locomotion
+from vrapp.render.extras import FrameExtras, GroundRing, HandLook, PanelText, RayLook
+
+MESSAGE_S = 4.0
+HINT_S = 8.0
+
+_HELP_DESKTOP = (
+    "Help",
+    "W A S D  walk      Shift  faster      Q E  turn",
+    "Click, then mouse  look around      Esc  free the mouse",
+    "Left button  take and carry, let go in motion to throw",
+    "Wheel  nearer, farther      Right button  move the hand",
+    "K  keep      X  send away      M  more like this",
+    "T  teleport      Home  recentre      F2  policy",
+    "F1  panel      F12  picture      H  this help",
+)
+_HELP_HEADSET = (
+    "Help",
+    "Left stick  walk      Right stick  turn",
+    "Grip or trigger  take and carry, throw",
+    "A / X  keep      B / Y  send away",
+    "Press a stick  more like this",
+)
+
+
+class Hud:
+    """Holds the messages and whether the help is open; ``extras`` builds what the renderer draws."""
+
+    def __init__(self) -> None:
+        self._help = False
+        self._held = Button(0)
+        self._messages: deque[tuple[float, str]] = deque(maxlen=3)
+        self._began_s: float | None = None
+        self.loading: tuple[int, int] | None = None
+
+    def say(self, text: str, now_s: float) -> None:
+        """Show a line for a few seconds."""
+        self._messages.append((now_s + MESSAGE_S, text))
+
+    def extras(
+        self, snapshot: InputSnapshot, now_s: float, interaction: Interaction, locomotion: Locomotion
+    ) -> FrameExtras:
+        """Of this frame."""
+        if self._began_s is None:
+            self._began_s = now_s
+        self._toggle_help(snapshot)
+        world = locomotion.world_from_stage
+        target = locomotion.teleport_target
+        return FrameExtras(
+            time_s=now_s,
+            hands=_hands(snapshot, world),
+            rays=tuple(RayLook(start, end, colour) for start, end, colour in interaction.rays()),
+            rings=() if target is None else (GroundRing(target),),
+            panels=self._panels(snapshot, now_s),
+            vignette=locomotion.vignette,
+        )
+
+    def _toggle_help(self, snapshot: InputSnapshot) -> None:
+        if snapshot.buttons & ~self._held & (Button.HELP | Button.MENU):
+            self._help = not self._help
+        self._held = snapshot.buttons
+
+    def _panels(self, snapshot: InputSnapshot, now_s: float) -> tuple[PanelText, ...]:
+        panels = []
+        in_headset = snapshot.source is SourceKind.HEADSET
+        if self._help:
+            panels.append(PanelText(_HELP_HEADSET if in_headset else _HELP_DESKTOP, "centre", title=True))
+        elif now_s - (self._began_s or now_s) < HINT_S and snapshot.source is SourceKind.DESKTOP:
+            panels.append(PanelText(("H  help",), "bottom-left"))
+        if self.loading is not None:
+            made, total = self.loading
+            panels.append(PanelText(("The networks are making this world", f"{made} of {total}"), "top", title=True))
+        while self._messages and self._messages[0][0] < now_s:
+            self._messages.popleft()
+        if self._messages:
+            panels.append(PanelText(tuple(text for _, text in self._messages), "bottom"))
+        return tuple(panels)
+
+
+def _hands(snapshot: InputSnapshot, world: Pose) -> tuple[HandLook, ...]:
+    looks = []
+    kind = "controller" if snapshot.source is SourceKind.HEADSET else "hand"
+    for side, flag in ((LEFT, Valid.LEFT_HAND), (RIGHT, Valid.RIGHT_HAND)):
+        if snapshot.valid & flag:
+            hand = snapshot.hands[side]
+            looks.append(
+                HandLook(kind, world @ hand.grip, squeeze=max(hand.squeeze, hand.trigger), left=side == LEFT)  # type: ignore[arg-type]
+            )
+    return tuple(looks)

@@ -1,0 +1,164 @@
+"""The frame of the running world, readable in one function (``Loop.frame``)."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vrapp.adaptation.adaptation import Adaptation
+from vrapp.app.hud import Hud
+from vrapp.app.start import Start
+from vrapp.app.timers import STAGES, FrameTimers
+from vrapp.core.display import Display
+from vrapp.core.events import Act, Event
+from vrapp.core.generation import Generator
+from vrapp.core.input import Button, InputSnapshot, InputSource
+from vrapp.core.pose import Pose
+from vrapp.core.scene import SceneArrays
+from vrapp.generation.bank import Bank
+from vrapp.interaction.feedback import Feedback
+from vrapp.interaction.gestures import Interaction
+from vrapp.interaction.locomotion import Locomotion
+from vrapp.physics.world import PhysicsWorld
+from vrapp.render.renderer import Renderer
+from vrapp.scene.manager import SceneManager
+from vrapp.scene.store import SceneStore
+
+(INPUT, INTERACT, ADAPT, PHYSICS, SCENE, GENERATE, DRAW, PANEL, END, OBSERVE) = range(len(STAGES))
+
+UPLOAD_BYTES = 2 << 20  # of meshes a frame: about one object at all its levels
+GARBAGE_FRAMES = 240
+#: After these, what is ready in the bank no longer fits the preference best.
+STRONG = frozenset({Act.KEEP, Act.DISMISS, Act.MORE})
+
+
+@dataclass
+class Parts:
+    """Everything that one world consists of; built by ``world``, run by ``Loop``."""
+
+    display: Display
+    source: InputSource
+    renderer: Renderer
+    generator: Generator
+    categories: tuple[str, ...]
+    store: SceneStore
+    manager: SceneManager
+    bank: Bank
+    start: Start
+    interaction: Interaction
+    locomotion: Locomotion
+    feedback: Feedback
+    physics: PhysicsWorld
+    adaptation: Adaptation
+    hud: Hud
+    recorder: Any = None  # study.recorder.Recorder
+    window_tools: Any = None  # app.window_tools.WindowTools
+
+
+class Loop:
+    """Runs frames. All on the one thread that owns the GL context."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.timers = FrameTimers()
+        self.frame_index = 0
+        self.quit_asked = False
+        self.snapshot = InputSnapshot(0)
+        self._last_ns = 0
+        self._held = Button(0)
+
+    def frame(self) -> None:
+        """One frame, from the display's wait to the recorder."""
+        p, timers = self.parts, self.timers
+        timing = p.display.begin_frame()
+        timers.begin()
+        gl_s = 0.0
+        try:
+            now_ns = timing.predicted_time_ns
+            dt_s = min(max(now_ns - self._last_ns, 0) / 1e9, 0.1) if self._last_ns else timing.period_ns / 1e9
+            self._last_ns = now_ns
+            snapshot = self.snapshot = p.source.poll(now_ns)
+            timers.stage(INPUT)
+            scene = p.store.arrays()
+            p.locomotion.update(snapshot, scene, dt_s)
+            events = p.interaction.update(snapshot, p.locomotion.world_from_stage, scene, dt_s, now_ns)
+            p.feedback.apply(events, p.source)
+            timers.stage(INTERACT)
+            self._adapt(events)
+            timers.stage(ADAPT)
+            p.physics.update(events, p.interaction.carried(), scene, dt_s)
+            timers.stage(PHYSICS)
+            self._update_scene(events, p.locomotion.world_from_stage @ snapshot.head, now_ns)
+            timers.stage(SCENE)
+            p.renderer.arena.pump(UPLOAD_BYTES)
+            timers.stage(GENERATE)
+            if timing.should_render:
+                self._draw(p.store.arrays(), snapshot, now_ns)
+                gl_s = p.renderer.draw_cpu_s
+            timers.stage(DRAW)
+            self._act_on_buttons(snapshot, now_ns)
+            if timing.should_render and p.window_tools is not None:
+                gl_s += p.window_tools.draw(self, dt_s)
+            timers.stage(PANEL)
+        finally:
+            gl_s += timers.timed(p.display.end_frame)
+        timers.stage(END)
+        if p.recorder is not None:
+            p.recorder.frame(snapshot)
+            for event in events:
+                p.recorder.event(event)
+        timers.stage(OBSERVE)
+        timers.end(gl_s, timing.wait_s, timing.period_ns / 1e9)
+        self.frame_index += 1
+        self._collect_garbage()
+
+    def _adapt(self, events: list[Event]) -> None:
+        if not events:
+            return
+        self.parts.adaptation.observe(events, self.parts.store)
+        if any(event.act in STRONG for event in events):
+            self.parts.bank.outdate()
+
+    def _update_scene(self, events: list[Event], head: Pose, now_ns: int) -> None:
+        p = self.parts
+        if not p.start.done:
+            p.start.update(self.frame_index, now_ns)
+            p.hud.loading = None if p.start.done else (p.start.made, p.start.total)
+        p.manager.update(events, head, self.frame_index, now_ns, asks=p.start.done)
+
+    def _draw(self, scene: SceneArrays, snapshot: InputSnapshot, now_ns: int) -> None:
+        p = self.parts
+        extras = p.hud.extras(snapshot, now_ns / 1e9, p.interaction, p.locomotion)
+        p.renderer.draw(p.display.views(snapshot), p.locomotion.world_from_stage, scene, p.display.target(), extras)
+
+    def _act_on_buttons(self, snapshot: InputSnapshot, now_ns: int) -> None:
+        """Buttons that mean something to the program rather than to the world."""
+        p = self.parts
+        pressed = snapshot.buttons & ~self._held
+        self._held = snapshot.buttons
+        if pressed & Button.QUIT:
+            self.quit_asked = True
+        if pressed & Button.POLICY:
+            p.hud.say(f"Policy: {p.adaptation.use_next()}", now_ns / 1e9)
+        if p.window_tools is not None and pressed & (Button.PANEL | Button.SCREENSHOT):
+            p.window_tools.pressed(pressed, p, now_ns / 1e9)
+
+    def _collect_garbage(self) -> None:
+        """Python's cyclic collector runs here, after the frame is out, and nowhere else."""
+        if self.frame_index % GARBAGE_FRAMES == 0:
+            gc.collect(0)
+
+    def head_in_world(self) -> Pose:
+        """Of the last frame."""
+        return self.parts.locomotion.world_from_stage @ self.snapshot.head
+
+    def pointed_components(self) -> tuple[str, np.ndarray]:
+        """Name and latent components of what the user points at, for the panel."""
+        p = self.parts
+        facts = p.store.facts(p.interaction.pointed)
+        if facts is None:
+            return "", np.zeros(0, np.float32)
+        return f"object {facts.request_id}, {facts.size_m:.2f} m", facts.components

@@ -1,0 +1,255 @@
+"""Builds the world for a run, runs its frames, and leaves behind what was asked for."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vrapp import __version__
+from vrapp.adaptation.adaptation import Adaptation
+from vrapp.app import endings, hardware
+from vrapp.app.hud import Hud
+from vrapp.app.loop import Loop, Parts
+from vrapp.app.options import Options
+from vrapp.app.start import FIRST_LIVE_REQUEST, Start
+from vrapp.core import resources
+from vrapp.core.categories import load_categories
+from vrapp.core.clock import Clock, FixedClock, RealClock
+from vrapp.core.display import Display
+from vrapp.core.generation import Generator
+from vrapp.core.input import InputSource
+from vrapp.display.open import DisplayOptions, open_display
+from vrapp.generation.bank import Bank
+from vrapp.generation.service import WorkerGenerator
+from vrapp.interaction.feedback import Feedback
+from vrapp.interaction.gestures import Interaction
+from vrapp.interaction.locomotion import Locomotion
+from vrapp.physics.world import PhysicsWorld
+from vrapp.render.renderer import Renderer
+from vrapp.scene.layout import Layout
+from vrapp.scene.manager import SceneManager
+from vrapp.scene.store import SceneStore
+from vrapp.scene.worlds import load_world
+
+log = logging.getLogger(__name__)
+
+DEFAULT_SIZE = (1280, 720)
+#: A screenless visit ends by itself; a pace the tour was made for.
+TOUR_SECONDS = 8.0
+FIXED_PACE_HZ = 60.0
+#: Under a fixed clock a generated object appears this many frames after it was asked for.
+FIXED_LATENCY_FRAMES = 30
+BANK = {"off": 0, "auto": 12, "full": 24}
+COMPONENTS = 6
+
+
+def default_weights() -> Path:
+    """The weights that ship with the program."""
+    return resources.assets() / "objects.safetensors"
+
+
+def enter(options: Options) -> int:
+    """The whole run; returns the exit code. Raises VrappError for what the user can mend."""
+    began = time.perf_counter()
+    gc.disable()  # collected between frames, by the loop
+    with ExitStack() as owned:
+        world = World(options, owned)
+        world.run(began)
+        world.leave_behind()
+    return 0
+
+
+class World:
+    """Everything of one run. ``owned`` closes it in reverse order, whatever happens."""
+
+    def __init__(self, options: Options, owned: ExitStack) -> None:
+        self._asked = options
+        display, clock, reasons = _open(options)
+        owned.callback(display.close)
+        self.options = options = _completed(options, display, bool(reasons))
+        self.clock = clock
+        for line in (*reasons, display.describe()):
+            log.info(line)
+        self.parts = self._build(options, display, owned)
+        self.loop = Loop(self.parts)
+        self.first_picture_s: float | None = None
+        self.populated_s: float | None = None
+
+    def _build(self, options: Options, display: Display, owned: ExitStack) -> Parts:
+        weights = options.weights or default_weights()
+        fixed = self.clock.fixed
+        renderer = Renderer(display.ctx, None if options.preset == "auto" else options.preset)
+        owned.callback(renderer.release)
+        generator: Generator = WorkerGenerator(weights, fixed_latency_frames=FIXED_LATENCY_FRAMES if fixed else None)
+        owned.callback(generator.close)
+        recorder = self._recorder(options, generator, owned)
+        bank = Bank(generator, options.seed, BANK[options.generator], FIRST_LIVE_REQUEST)
+        store = SceneStore(components=COMPONENTS)
+        layout = Layout(load_world(options.world, options.seed), generator.categories, load_categories(), options.seed)
+        adaptation = Adaptation(
+            len(generator.categories), np.ones(COMPONENTS, np.float32), options.seed, options.policy
+        )
+        manager = SceneManager(store, layout, bank, renderer.arena, adaptation)
+        physics = PhysicsWorld(store)
+        owned.callback(physics.close)
+        return Parts(
+            display=display,
+            source=self._source(options, display, owned),
+            renderer=renderer,
+            generator=generator,
+            categories=generator.categories,
+            store=store,
+            manager=manager,
+            bank=bank,
+            start=Start(generator, manager, options.seed, waits=fixed),
+            interaction=Interaction(store),
+            locomotion=Locomotion(),
+            feedback=Feedback(store),
+            physics=physics,
+            adaptation=adaptation,
+            hud=Hud(),
+            recorder=recorder,
+            window_tools=_window_tools(display, owned),
+        )
+
+    def _source(self, options: Options, display: Display, owned: ExitStack) -> InputSource:
+        own = display.input()
+        if options.input is None and own is not None:
+            return own
+        from vrapp.display.trace import TraceInput
+
+        trace = TraceInput(options.input or resources.assets() / "tour.mcap", self.clock)
+        owned.callback(trace.close)
+        return trace
+
+    def _recorder(self, options: Options, generator: Generator, owned: ExitStack) -> Any:
+        if options.record is None:
+            return None
+        from vrapp.study.recorder import Recorder
+
+        session = {
+            "seed": options.seed,
+            "weights": generator.weights_hash,
+            "version": __version__,
+            "command": hardware.command_line(),
+            "clock": "fixed" if self.clock.fixed else "real",
+        }
+        recorder = Recorder(options.record, session)
+        owned.callback(recorder.close)
+        return recorder
+
+    def run(self, began: float) -> None:
+        """First picture, population, then as many frames as were asked for."""
+        loop, parts, options = self.loop, self.parts, self.options
+        parts.start.from_cache()
+        while not (parts.start.done or self._ended()):
+            self._frame(began)
+        self.populated_s = time.perf_counter() - began
+        parts.generator.set_pace("off" if options.generator == "off" else "idle")
+        gc.collect()
+        gc.freeze()  # what lives now lives to the end: the collector need not look at it again
+        if loop.frame_index:
+            loop.timers.restart()
+        start_ns = self.clock.now_ns()
+        while not self._ended() and not self._enough(start_ns):
+            self._frame(began)
+
+    def _frame(self, began: float) -> None:
+        self.loop.frame()
+        if self.first_picture_s is None:
+            self.first_picture_s = time.perf_counter() - began
+
+    def _ended(self) -> bool:
+        return self.loop.quit_asked or self.parts.display.should_close
+
+    def _enough(self, start_ns: int) -> bool:
+        options = self.options
+        if options.frames is not None:
+            return self.loop.timers.frame_ms.total >= options.frames
+        return options.seconds is not None and self.clock.now_ns() - start_ns >= options.seconds * 1e9
+
+    def leave_behind(self) -> None:
+        """Picture and figures, where they were asked for."""
+        options, parts = self.options, self.parts
+        if options.screenshot is not None:
+            hardware.write_png(options.screenshot, parts.renderer.read_pixels())
+            log.info(f"picture: {options.screenshot}")
+        if options.stats is not None:
+            hardware.write_json(options.stats, self.figures())
+            log.info(f"figures: {options.stats}")
+
+    def figures(self) -> dict[str, Any]:
+        """What ``--stats`` writes (design.md §8)."""
+        parts = self.parts
+        return {
+            "display": parts.display.name,
+            "renderer": parts.renderer.renderer_name,
+            "preset": parts.renderer.preset,
+            "device": parts.generator.figures.device,
+            **endings.timing_figures(self.loop.timers),
+            "first_picture_s": self.first_picture_s,
+            "populated_s": self.populated_s,
+            "generator": endings.generator_figures(parts.generator.figures),
+            **endings.world_figures(parts.store, parts.categories),
+            "triangles": parts.renderer.triangles_drawn,
+            "policy": parts.adaptation.policy,
+            "seed": self.options.seed,
+            "weights": parts.generator.weights_hash,
+            **endings.machine_figures(parts.renderer.renderer_name),
+        }
+
+
+def _open(options: Options) -> tuple[Display, Clock, list[str]]:
+    """The display with its clock. A clock is chosen before the display is, so ``auto`` may open twice."""
+    name = options.display
+    if options.clock is None and name == "auto" and options.input is None:
+        real = RealClock()
+        display, reasons = open_display("auto", _display_options(options, real))
+        if display.name != "offscreen":
+            return display, real, reasons
+        display.close()
+        name, before = "offscreen", reasons
+    else:
+        before = []
+    fixed = options.clock == "fixed" or (options.clock is None and (name == "offscreen" or options.input is not None))
+    clock: Clock = FixedClock() if fixed else RealClock()
+    display, reasons = open_display(name, _display_options(options, clock))
+    return display, clock, [*before, *reasons]
+
+
+def _display_options(options: Options, clock: Clock) -> DisplayOptions:
+    pace = options.pace_hz or (FIXED_PACE_HZ if clock.fixed else None)
+    return DisplayOptions(clock, options.size or DEFAULT_SIZE, pace, view_count=2 if options.stereo else 1)
+
+
+def _completed(options: Options, display: Display, fell_back: bool) -> Options:
+    """A visit without a screen and without an end becomes a bounded tour that leaves picture and figures."""
+    if display.name != "offscreen" or options.frames is not None or options.seconds is not None:
+        return options
+    options = replace(options, seconds=TOUR_SECONDS)
+    if not fell_back:
+        return options
+    log.info(f"No screen: a tour of {TOUR_SECONDS:.0f} s along a recorded visit.")
+    return replace(
+        options,
+        screenshot=options.screenshot or Path("vrapp-tour.png"),
+        stats=options.stats or Path("vrapp-tour.json"),
+    )
+
+
+def _window_tools(display: Display, owned: ExitStack) -> Any:
+    window = getattr(display, "window", None)
+    if window is None:
+        return None
+    from vrapp.app.window_tools import WindowTools
+
+    tools = WindowTools(window.handle)
+    owned.callback(tools.close)
+    return tools
