@@ -28,9 +28,11 @@ class Footprints:
         return len(self.yaw)
 
 
-def footprints(arrays: SceneArrays) -> Footprints:
-    """The footprints of all objects that are not leaving, at full growth."""
-    slots = np.flatnonzero((arrays.state != ObjectState.FREE) & (arrays.state != ObjectState.SHRINKING))
+def footprints(arrays: SceneArrays, among: np.ndarray | None = None) -> Footprints:
+    """The footprints of all objects (or of the slots ``among``) that are not leaving, at full growth."""
+    slots = np.arange(arrays.count) if among is None else among
+    state = arrays.state[slots]
+    slots = slots[(state != ObjectState.FREE) & (state != ObjectState.SHRINKING)]
     q, size = arrays.orientation[slots], arrays.size[slots][:, None]
     lower, upper = arrays.box[slots, 0], arrays.box[slots, 1]
     half = (upper - lower) / 2 * size

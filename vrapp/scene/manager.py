@@ -98,9 +98,7 @@ class SceneManager:
         self._to_request.extend(sorted(self._open.items()))  # what the set lacked is asked for
         return self.placed - before
 
-    def update(
-        self, events: Sequence[Event], head: Pose, frame_index: int, now_ns: int, *, asks: bool = True
-    ) -> None:
+    def update(self, events: Sequence[Event], head: Pose, frame_index: int, now_ns: int, *, asks: bool = True) -> None:
         """One frame: act on events, grow and shrink, place at most one new object, retire, ask for more.
 
         ``head`` is the user's head in the world. ``asks`` is False while the start set is being made:

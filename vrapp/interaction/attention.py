@@ -1,0 +1,79 @@
+"""What the eyes do: dwelling on one object, and which objects were seen of late (the choice set of a pick)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vrapp.core.maths import Array
+from vrapp.core.pose import Pose
+from vrapp.core.scene import NO_HANDLE, Mark, SceneArrays, handle_of, slot_of
+from vrapp.scene.queries import ray_hit, seen_from, touchable
+
+DWELL_S = 0.6
+SEEN_NS = 10_000_000_000
+_CONE_RAD = 0.07  # 4°: the eyes (and far more the head) point no better
+_REACH_M = 45.0
+_NEAR_M = 8.0  # a choice set reaches at least so far
+
+
+class Dwell:
+    """Reports an object once when the same one has been in the middle for ``DWELL_S`` seconds."""
+
+    def __init__(self) -> None:
+        self.handle = NO_HANDLE
+        self._since_ns = 0
+        self._sent = False
+
+    def update(self, handle: int, now_ns: int, dwell_s: float = DWELL_S) -> bool:
+        """Tell what is in the middle now; True once per dwell."""
+        if handle != self.handle:
+            self.handle, self._since_ns, self._sent = handle, now_ns, False
+        if handle == NO_HANDLE or self._sent or now_ns - self._since_ns < dwell_s * 1e9:
+            return False
+        self._sent = True
+        return True
+
+
+def looked_at(arrays: SceneArrays, eye: Pose) -> int:
+    """Handle of what the eye looks at: what the ray meets, else the nearest to its axis within 4°, else none."""
+    hit = ray_hit(arrays, eye.position, eye.forward, _REACH_M)
+    if hit is not None:
+        return hit.handle
+    slots = seen_from(arrays, eye, _CONE_RAD, 12.0)
+    if not len(slots):
+        return NO_HANDLE
+    to = arrays.position[slots] - eye.position
+    cosine = to @ eye.forward / np.linalg.norm(to, axis=1)
+    return handle_of(arrays, int(slots[int(np.argmax(cosine))]))
+
+
+class ChoiceSet:
+    """Remembers when each object was last in view."""
+
+    def __init__(self) -> None:
+        self._seen_ns = np.zeros(0, np.int64)
+        self._generation = np.zeros(0, np.int32)
+
+    def update(self, arrays: SceneArrays, head: Pose, now_ns: int) -> None:
+        """Note what is in view from ``head`` now."""
+        if arrays.count > len(self._seen_ns):
+            more = 2 * arrays.count - len(self._seen_ns)
+            self._seen_ns = np.concatenate([self._seen_ns, np.full(more, -SEEN_NS - 1, np.int64)])
+            self._generation = np.concatenate([self._generation, np.full(more, -1, np.int32)])
+        slots = seen_from(arrays, head, reach_m=_REACH_M)
+        self._seen_ns[slots], self._generation[slots] = now_ns, arrays.generation[slots]
+
+    def around(self, arrays: SceneArrays, chosen: int, head: Array, now_ns: int) -> tuple[int, ...]:
+        """Handles seen in the last 10 s that could have been chosen instead: not yet kept, about as near or nearer.
+
+        ``chosen`` is one of them in any case. Reaches 8 m, and farther where the chosen one is farther.
+        """
+        n = arrays.count
+        recent = (now_ns - self._seen_ns[:n] <= SEEN_NS) & (self._generation[:n] == arrays.generation)
+        distance = np.linalg.norm(arrays.position - head, axis=1) - arrays.radius
+        slot = slot_of(arrays, chosen)
+        reach = _NEAR_M if slot is None else max(_NEAR_M, 1.3 * float(distance[slot]))
+        fit = recent & touchable(arrays) & (distance <= reach) & (arrays.mark & Mark.KEPT == 0)
+        if slot is not None:
+            fit[slot] = True
+        return tuple(handle_of(arrays, int(s)) for s in np.flatnonzero(fit))

@@ -1,0 +1,185 @@
+"""Snapshot → events: point, look, grab, carry, throw, keep, dismiss, ask for more. The same for every source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vrapp.core.events import Act, Event
+from vrapp.core.input import LEFT, RIGHT, Button, HandState, InputSnapshot, Valid
+from vrapp.core.maths import Array
+from vrapp.core.pose import Pose
+from vrapp.core.scene import NO_HANDLE, SceneArrays, slot_of
+from vrapp.interaction.attention import ChoiceSet, Dwell, looked_at
+from vrapp.interaction.hand import Hand
+from vrapp.scene.queries import Hit, nearest, ray_hit
+
+POINT_REST_S = 0.25
+TOUCH_M = 0.12  # so near to the palm a thing is taken without pointing
+POINT_REACH_M = 40.0
+THROW_M_S = 0.8  # slower is laid down, not thrown
+LOST_NS = 500_000_000  # a hand that is not tracked for so long lets go
+_PICKS = ((Button.KEEP, Act.KEEP), (Button.DISMISS, Act.DISMISS), (Button.MORE, Act.MORE))
+_HAND_VALID = (Valid.LEFT_HAND, Valid.RIGHT_HAND)
+
+
+@dataclass(frozen=True)
+class TwoHanded:
+    """Both hands on one object (reshaping builds on it). ``stretch``: their distance ÷ that at the beginning."""
+
+    handle: int
+    left: Pose
+    right: Pose
+    stretch: float
+
+
+class Interaction:
+    """One user's gestures. ``graspable`` (C,) bool by category: what a hand can take; None: everything."""
+
+    def __init__(self, graspable: np.ndarray | None = None) -> None:
+        self._graspable = graspable
+        self.hands = (Hand(LEFT), Hand(RIGHT))
+        self.head = Pose()
+        self.gazed = NO_HANDLE
+        self.two_handed: TwoHanded | None = None
+        self._rest = (Dwell(), Dwell())
+        self._gaze = Dwell()
+        self._choice = ChoiceSet()
+        self._buttons = Button(0)
+        self._span_m = 0.0
+
+    @property
+    def carried(self) -> dict[int, Pose]:
+        """World pose of each object in a hand, by handle: physics moves it there."""
+        return {h.held: h.carried for h in self.hands if h.held != NO_HANDLE}
+
+    @property
+    def pointed(self) -> tuple[Hit | None, Hit | None]:
+        """What each hand points at or touches."""
+        return self.hands[LEFT].hit, self.hands[RIGHT].hit
+
+    @property
+    def focus(self) -> int:
+        """The object that a button acts on: held, else pointed at (right hand first), else looked at."""
+        for hand in reversed(self.hands):
+            if hand.held != NO_HANDLE:
+                return hand.held
+        for hand in reversed(self.hands):
+            if hand.hit is not None:
+                return hand.hit.handle
+        return self.gazed
+
+    def rays(self) -> list[tuple[Array, Array]]:
+        """(origin, end) of each tracked hand's ray, world metres; ends 3 m off where it meets nothing."""
+        return [(h.aim.position, h.hit.point if h.hit is not None else h.aim.position + 3 * h.aim.forward)
+                for h in self.hands if h.tracked and h.held == NO_HANDLE]  # fmt: skip
+
+    def update(
+        self, snapshot: InputSnapshot, world_from_stage: Pose, arrays: SceneArrays, dt_s: float, now_ns: int
+    ) -> list[Event]:
+        """One frame's events, oldest first. A snapshot with a pose that is not finite is as one not tracked."""
+        events: list[Event] = []
+        if _finite(snapshot.head):
+            self.head = world_from_stage @ snapshot.head
+        self._choice.update(arrays, self.head, now_ns)
+        for hand, state in zip(self.hands, snapshot.hands, strict=True):
+            tracked = bool(snapshot.valid & _HAND_VALID[hand.index]) and _finite(state.grip) and _finite(state.aim)
+            edges = hand.follow(state, world_from_stage, tracked, now_ns)
+            self._update_hand(hand, edges, state, arrays, dt_s, now_ns, events)
+        self._update_two_hands(now_ns, events)
+        self._update_gaze(snapshot, world_from_stage, arrays, now_ns, events)
+        self._update_buttons(snapshot, now_ns, events)
+        return [self._with_choices(e, arrays, now_ns) for e in events]
+
+    def _update_hand(
+        self, hand: Hand, edges: tuple[bool, bool], state: HandState, arrays: SceneArrays, dt_s: float, now_ns: int,
+        events: list[Event],
+    ) -> None:  # fmt: skip
+        closed, opened = edges
+        if hand.held != NO_HANDLE:
+            if slot_of(arrays, hand.held) is None:  # dismissed while in the hand
+                hand.let_go(now_ns)
+                hand.hit = None
+            elif opened or (not hand.tracked and now_ns - hand.lost_since_ns > LOST_NS):
+                events.append(self._release(hand, now_ns))
+            elif hand.tracked:
+                hand.carry(float(np.nan_to_num(state.stick[1])), self._chest(), dt_s, now_ns)
+            return
+        hand.hit = self._aim(hand, arrays) if hand.tracked else None
+        handle = NO_HANDLE if hand.hit is None else hand.hit.handle
+        if self._rest[hand.index].update(handle, now_ns, POINT_REST_S):
+            events.append(Event(Act.POINT, now_ns, handle, hand.index, POINT_REST_S))
+        if closed and hand.hit is not None and self.can_grasp(arrays, hand.hit.slot):
+            slot = hand.hit.slot
+            other = self.hands[1 - hand.index]
+            pose = Pose(arrays.position[slot].copy(), arrays.orientation[slot].copy())
+            touching = hand.hit.distance_m <= TOUCH_M
+            hand.take(handle, pose, 0.0 if touching else hand.hit.distance_m, self._chest(), now_ns)
+            if other.held != handle:
+                events.append(Event(Act.GRAB, now_ns, handle, hand.index))
+
+    def can_grasp(self, arrays: SceneArrays, slot: int) -> bool:
+        """May a hand take what is in this slot?"""
+        category = int(arrays.category[slot])
+        return self._graspable is None or (0 <= category < len(self._graspable) and bool(self._graspable[category]))
+
+    def _chest(self) -> Array:
+        return self.head.position - np.array([0, 0.25, 0], np.float32)
+
+    @staticmethod
+    def _aim(hand: Hand, arrays: SceneArrays) -> Hit | None:
+        """What the palm touches, else what the ray meets."""
+        touched = nearest(arrays, hand.grip.position, TOUCH_M)
+        return touched or ray_hit(arrays, hand.aim.position, hand.aim.forward, POINT_REACH_M)
+
+    def _release(self, hand: Hand, now_ns: int) -> Event:
+        handle = hand.held
+        tracked = hand.tracked
+        seconds, velocity = hand.let_go(now_ns)
+        other = self.hands[1 - hand.index]
+        if other.held == handle:  # still in the other hand
+            return Event(Act.RESHAPE, now_ns, handle, other.index, seconds)
+        thrown = tracked and float(np.linalg.norm(velocity)) >= THROW_M_S
+        if not tracked:
+            velocity = np.zeros(3, np.float32)
+        return Event(Act.THROW if thrown else Act.RELEASE, now_ns, handle, hand.index, seconds, velocity)
+
+    def _update_two_hands(self, now_ns: int, events: list[Event]) -> None:
+        left, right = self.hands
+        if left.held == NO_HANDLE or left.held != right.held:
+            self.two_handed = None
+            return
+        span = max(float(np.linalg.norm(left.grip.position - right.grip.position)), 0.05)
+        if self.two_handed is None:
+            self._span_m = span
+            events.append(Event(Act.RESHAPE, now_ns, left.held))
+        self.two_handed = TwoHanded(left.held, left.grip, right.grip, span / self._span_m)
+
+    def _update_gaze(
+        self, snapshot: InputSnapshot, world_from_stage: Pose, arrays: SceneArrays, now_ns: int, events: list[Event]
+    ) -> None:
+        tracked = bool(snapshot.valid & Valid.GAZE) and _finite(snapshot.gaze)
+        eye = world_from_stage @ snapshot.gaze if tracked else self.head
+        self.gazed = looked_at(arrays, eye)
+        if self._gaze.update(self.gazed, now_ns) and self.gazed not in self.carried:
+            events.append(Event(Act.GAZE, now_ns, self.gazed, seconds=0.6))
+
+    def _update_buttons(self, snapshot: InputSnapshot, now_ns: int, events: list[Event]) -> None:
+        pressed = snapshot.buttons & ~self._buttons
+        self._buttons = snapshot.buttons
+        target = self.focus
+        if target == NO_HANDLE:
+            return
+        hand = next((h.index for h in self.hands if target in (h.held, h.hit.handle if h.hit else NO_HANDLE)), -1)
+        events += [Event(act, now_ns, target, hand) for button, act in _PICKS if pressed & button]
+
+    def _with_choices(self, event: Event, arrays: SceneArrays, now_ns: int) -> Event:
+        visible = self._choice.around(arrays, event.handle, self.head.position, now_ns)
+        return replace(event, visible=visible)
+
+
+def _finite(pose: Pose) -> bool:
+    """A pose of numbers, with a quaternion of about unit length."""
+    q = np.asarray(pose.orientation)
+    return bool(np.isfinite(pose.position).all() and abs(float(q @ q) - 1) < 0.1)
