@@ -1,0 +1,247 @@
+"""Weights of the object generator: one safetensors file, read and written without pickle.
+
+Tensors: `vae.*`, `prior.*`, `latent_mean` (512,), `latent_basis` (6, 512).  Metadata (strings, as the format
+asks): `schema`, `sha256` of all tensors, and `description`, a JSON object with the networks' settings, the
+categories, sampling defaults, the gate's thresholds and the card (training data, split, figures).
+`describe_weights` never imports torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrapp.core.errors import OutputError, WeightsError
+
+if TYPE_CHECKING:
+    from vrapp.models.prior import LatentPrior
+    from vrapp.models.vae import ShapeVAE
+
+SCHEMA = "vrapp-objects-1"
+MAX_FILE_BYTES = 256 * 2**20
+MAX_HEADER_BYTES = 4 * 2**20
+LATENT_NUMBERS = 512
+_DTYPES = {"F32": np.float32, "F16": np.float16}
+_REMEDY = "retrain with `vrapp train objects` or restore the shipped assets/objects.safetensors"
+
+
+@dataclass(frozen=True)
+class WeightsDescription:
+    """What is known of a weights file without loading its networks."""
+
+    categories: tuple[str, ...]
+    weights_hash: str
+    card: dict[str, Any]
+    gate: dict[str, Any]
+    latent_mean: NDArray[np.float32]  # (512,)
+    latent_basis: NDArray[np.float32]  # (6, 512), rows scaled so that components have unit variance
+
+
+@dataclass(frozen=True)
+class ObjectModel:
+    """The object generator, ready to use: networks in eval mode on the CPU, float32."""
+
+    vae: ShapeVAE
+    prior: LatentPrior
+    categories: tuple[str, ...]
+    card: dict[str, Any]
+    weights_hash: str
+    latent_mean: NDArray[np.float32]  # (512,)
+    latent_basis: NDArray[np.float32]  # (6, 512)
+    gate: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+def save_weights(
+    path: Path,
+    vae: ShapeVAE,
+    prior: LatentPrior,
+    categories: tuple[str, ...],
+    latent_mean: NDArray[np.float32],
+    latent_basis: NDArray[np.float32],
+    card: Mapping[str, Any],
+    gate: Mapping[str, Any],
+    sampling: Mapping[str, float],
+) -> str:
+    """Write everything, networks as float16; returns the sha256 of the tensors.
+
+    Raises OutputError where the file cannot be written.
+    """
+    from safetensors.numpy import save
+
+    tensors: dict[str, NDArray[Any]] = {
+        "latent_mean": np.ascontiguousarray(latent_mean, np.float32),
+        "latent_basis": np.ascontiguousarray(latent_basis, np.float32),
+    }
+    for prefix, network in (("vae", vae), ("prior", prior)):
+        for name, value in network.state_dict().items():
+            kind = np.float32 if name in ("edges", "centres") else np.float16
+            tensors[f"{prefix}.{name}"] = np.ascontiguousarray(value.detach().cpu().float().numpy(), kind)
+    digest = _digest({name: (array.shape, array.tobytes()) for name, array in tensors.items()})
+    description = {
+        "vae": vae.config.as_dict(), "prior": prior.config.as_dict(), "categories": list(categories),
+        "sampling": dict(sampling), "gate": dict(gate), "card": dict(card),
+    }  # fmt: skip
+    metadata = {"schema": SCHEMA, "sha256": digest, "description": json.dumps(description, sort_keys=True)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(save(tensors, metadata))
+        fresh.replace(path)
+    except OSError as error:
+        raise OutputError(f"The weights cannot be written to {path} ({error.strerror}); choose another file.") from error
+    return digest
+
+
+def describe_weights(path: Path) -> WeightsDescription:
+    """Categories, hash, card and latent basis of a weights file, in milliseconds and without torch.
+
+    The tensors' hash is taken from the metadata; `load_weights` is what verifies it.
+    Raises WeightsError.
+    """
+    path = Path(path)
+    metadata, entries, offset = _read_header(path)
+    description = _description(path, metadata)
+    with path.open("rb") as file:
+        mean = _read_tensor(path, file, entries, "latent_mean", offset)
+        basis = _read_tensor(path, file, entries, "latent_basis", offset)
+    if mean.shape != (LATENT_NUMBERS,) or basis.ndim != 2 or basis.shape[1] != LATENT_NUMBERS:
+        raise WeightsError(f"The weights {path} have a latent basis of the wrong shape; {_REMEDY}.")
+    return WeightsDescription(
+        tuple(description["categories"]), metadata["sha256"], description["card"], description["gate"],
+        mean, basis,
+    )  # fmt: skip
+
+
+def load_weights(path: Path) -> ObjectModel:
+    """Read, verify and build the networks.  Raises WeightsError, one sentence, for anything wrong."""
+    path = Path(path)
+    known = describe_weights(path)
+    metadata, entries, offset = _read_header(path)
+    description = _description(path, metadata)
+    with path.open("rb") as file:
+        file.seek(offset)
+        raw = file.read()
+    digest = _digest({n: (e.shape, raw[e.start : e.end]) for n, e in entries.items()})
+    if digest != known.weights_hash:
+        raise WeightsError(f"The weights {path} are damaged (their sha256 does not match); {_REMEDY}.")
+    try:
+        vae, prior = _networks(description, entries, raw)
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise WeightsError(f"The weights {path} do not fit their networks ({reason}); {_REMEDY}.") from error
+    return ObjectModel(
+        vae, prior, known.categories, known.card, digest, known.latent_mean, known.latent_basis, known.gate
+    )
+
+
+def _networks(
+    description: dict[str, Any], entries: dict[str, _Entry], raw: bytes
+) -> tuple[ShapeVAE, LatentPrior]:
+    import torch
+
+    from vrapp.models.prior import LatentPrior, PriorConfig
+    from vrapp.models.vae import ShapeVAE, VaeConfig
+
+    settings = {key: tuple(v) if isinstance(v, list) else v for key, v in description["vae"].items()}
+    vae = ShapeVAE(VaeConfig(**settings))
+    prior = LatentPrior(PriorConfig(**description["prior"]))
+    if prior.config.categories != len(description["categories"]):
+        raise ValueError("the prior's number of categories differs")
+    for prefix, network in (("vae.", vae), ("prior.", prior)):
+        state = {}
+        for name, entry in entries.items():
+            if name.startswith(prefix):
+                array = np.frombuffer(raw[entry.start : entry.end], _DTYPES[entry.dtype])
+                state[name.removeprefix(prefix)] = torch.from_numpy(array.reshape(entry.shape).astype(np.float32))
+        network.load_state_dict(state)
+        network.eval().requires_grad_(False)
+    vae.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    prior.set_sampling(**{key: float(value) for key, value in description["sampling"].items()})
+    return vae, prior
+
+
+def _read_header(path: Path) -> tuple[dict[str, str], dict[str, _Entry], int]:
+    """Metadata, tensor entries and the offset of the tensor bytes, every claim checked."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise WeightsError(f"The weights {path} are larger than {MAX_FILE_BYTES >> 20} MiB; {_REMEDY}.")
+        with path.open("rb") as file:
+            head = file.read(8)
+            length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
+            if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
+                raise WeightsError(f"{path} is not a safetensors file of this program, or is cut off; {_REMEDY}.")
+            text = file.read(length)
+    except FileNotFoundError as error:
+        raise WeightsError(f"The weights {path} do not exist; {_REMEDY}.") from error
+    except OSError as error:
+        raise WeightsError(f"The weights {path} cannot be read ({error.strerror}); {_REMEDY}.") from error
+    try:
+        header = json.loads(text)
+        metadata = header.pop("__metadata__")
+        entries = {name: _entry(value, size - 8 - length) for name, value in header.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise WeightsError(f"{path} is not a weights file of this program, or is damaged; {_REMEDY}.") from error
+    return metadata, entries, 8 + length
+
+
+def _entry(value: dict[str, Any], available: int) -> _Entry:
+    shape, (start, end) = tuple(int(n) for n in value["shape"]), value["data_offsets"]
+    width = np.dtype(_DTYPES[value["dtype"]]).itemsize
+    count = int(np.prod([*shape, 1], dtype=object))
+    if min([*shape, 1]) < 0 or not 0 <= start <= end <= available or end - start != count * width:
+        raise ValueError("a tensor's offsets do not fit")
+    return _Entry(value["dtype"], shape, start, end)
+
+
+def _description(path: Path, metadata: Any) -> dict[str, Any]:
+    """The JSON in the metadata, its outline checked."""
+    found = metadata.get("schema") if isinstance(metadata, dict) else None
+    if found != SCHEMA:
+        raise WeightsError(f"{path} has the schema {str(found)[:40]!r} where {SCHEMA!r} is expected; {_REMEDY}.")
+    try:
+        description: dict[str, Any] = json.loads(metadata["description"])
+        names = description["categories"]
+        kinds = [type(description[key]) for key in ("vae", "prior", "sampling", "gate", "card")]
+        if set(kinds) != {dict} or not names or not all(isinstance(name, str) for name in names):
+            raise ValueError("wrong types")
+        if not isinstance(metadata["sha256"], str):
+            raise ValueError("no hash")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise WeightsError(f"The metadata of the weights {path} are damaged; {_REMEDY}.") from error
+    return description
+
+
+def _read_tensor(path: Path, file: Any, entries: dict[str, _Entry], name: str, offset: int) -> NDArray[np.float32]:
+    entry = entries.get(name)
+    if entry is None:
+        raise WeightsError(f"The weights {path} lack the tensor {name!r}; {_REMEDY}.")
+    file.seek(offset + entry.start)
+    array = np.frombuffer(file.read(entry.end - entry.start), _DTYPES[entry.dtype])
+    return array.reshape(entry.shape).astype(np.float32)
+
+
+def _digest(tensors: Mapping[str, tuple[tuple[int, ...], bytes]]) -> str:
+    """sha256 over names, shapes and bytes of all tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        shape, raw = tensors[name]
+        digest.update(f"{name}{list(shape)}".encode())
+        digest.update(raw)
+    return digest.hexdigest()

@@ -1,0 +1,102 @@
+"""Cheap variants of baked grids: mirror, anisotropic scale, shift, quarter turn, recolour.
+
+Scale and shift are separable: one (R, R) interpolation matrix an axis, so a variant costs three small
+matrix products, not a trilinear gather.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Chances and ranges.  `jitter` is the chance of a shape that no longer fills the box."""
+
+    mirror: float = 0.5
+    quarter_turn: float = 0.15
+    scale: float = 0.25
+    jitter: float = 0.35
+    recolour: float = 0.6
+
+
+MILD = AugmentConfig(quarter_turn=0.0, scale=0.12, jitter=0.0, recolour=0.5)
+NONE = AugmentConfig(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def resize_matrix(centre: Tensor, scale: Tensor, size: int, outside_hint: bool = True) -> Tensor:
+    """(B, size, size) linear-interpolation matrices: out(i) reads in at (i − size/2 − centre)/scale.
+
+    `centre` (B,) shift in voxels of this grid, `scale` (B,).  Rows that read outside repeat the border,
+    which is empty space.
+    """
+    place = torch.arange(size) + 0.5
+    source = (place[None] - size / 2 - centre[:, None]) / scale[:, None] + size / 2 - 0.5  # (B, size)
+    source = source.clamp(0, size - 1)
+    low = source.floor().clamp(max=size - 2)
+    part = source - low
+    matrix = torch.zeros(len(scale), size, size)
+    matrix.scatter_(2, low.long()[..., None], (1 - part)[..., None])
+    matrix.scatter_add_(2, low.long()[..., None] + 1, part[..., None])
+    return matrix
+
+
+def _apply(grid: Tensor, matrices: list[Tensor]) -> Tensor:
+    """(B, C, R, R, R) resampled along x, y, z by (B, R, R) matrices."""
+    b, c, r = grid.shape[:3]
+    grid = torch.bmm(matrices[0][:, None].expand(b, c, r, r).reshape(b * c, r, r), grid.reshape(b * c, r, r * r))
+    grid = grid.reshape(b * c * r, r, r)
+    y = matrices[1][:, None].expand(b, c * r, r, r).reshape(b * c * r, r, r)
+    grid = torch.bmm(y, grid).reshape(b, c * r * r, r)
+    return torch.bmm(grid, matrices[2].transpose(1, 2)).reshape(b, c, r, r, r)
+
+
+def augment(
+    distance: Tensor, look: Tensor, extent: Tensor, rng: torch.Generator, config: AugmentConfig
+) -> tuple[Tensor, Tensor]:
+    """Variants of distance (B, 1, 64³) and look (B, 7, 32³; premultiplied, mask last).
+
+    `extent` (B, 3) the shapes' sides in voxels of 64, so that a scaled shape still fills its box.
+    """
+    b = len(distance)
+
+    def chance(p: float) -> Tensor:
+        return torch.rand(b, generator=rng) < p
+
+    stretch = 1 + config.scale * (2 * torch.rand(b, 3, generator=rng) - 1)
+    stretch = stretch / ((stretch * extent).amax(1) / extent.amax(1).clamp(min=1))[:, None]
+    smaller = torch.where(chance(config.jitter), 0.6 + 0.4 * torch.rand(b, generator=rng), torch.ones(b))
+    stretch = stretch * smaller[:, None]
+    room = ((56 - stretch * extent) / 2).clamp(min=0) * (smaller < 1)[:, None]
+    shift = (2 * torch.rand(b, 3, generator=rng) - 1) * room
+    if config.scale > 0 or config.jitter > 0:
+        distance = _apply(distance, [resize_matrix(shift[:, a], stretch[:, a], 64) for a in range(3)])
+        look = _apply(look, [resize_matrix(shift[:, a] / 2, stretch[:, a], 32) for a in range(3)])
+    for flipped in torch.nonzero(chance(config.mirror)).flatten().tolist():
+        distance[flipped], look[flipped] = distance[flipped].flip(1), look[flipped].flip(1)
+    for turned in torch.nonzero(chance(config.quarter_turn)).flatten().tolist():
+        turns = int(torch.randint(1, 4, (1,), generator=rng))
+        distance[turned] = torch.rot90(distance[turned], turns, (1, 3))
+        look[turned] = torch.rot90(look[turned], turns, (1, 3))
+    return distance, recolour(look, chance(config.recolour), rng)
+
+
+def recolour(look: Tensor, chosen: Tensor, rng: torch.Generator) -> Tensor:
+    """Look (B, 7, R³) with lightness, contrast and hue changed where `chosen` (B,).
+
+    Colours move linearly, c' = m·(A c/m + o), which is the same as A c + o·m on premultiplied values.
+    """
+    look = look.clone()
+    for row in torch.nonzero(chosen).flatten().tolist():
+        mask = look[row, 6:7]
+        blend = float(torch.rand((), generator=rng)) * 0.5
+        order = torch.randperm(3, generator=rng)
+        gain = 0.75 + 0.4 * torch.rand(3, 1, 1, 1, generator=rng)
+        offset = 0.15 * (2 * torch.rand(1, 1, 1, 1, generator=rng) - 1)
+        colour = look[row, :3]
+        colour = ((1 - blend) * colour + blend * colour[order]) * gain + offset * mask
+        look[row, :3] = torch.minimum(colour.clamp(min=0), mask)
+    return look

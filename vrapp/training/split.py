@@ -1,0 +1,142 @@
+"""80/20 split of the models by near-duplicate cluster, and a validation part of the train side.
+
+Two models are near-duplicates when their normalised Chamfer distance, least over mirror images and
+quarter turns about the vertical, is below `NEAR_DUPLICATE_CD`, or when their geometry hashes agree.  Kit
+variants, scaled and recoloured copies so stay on one side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from vrapp.training.bake import Baked
+
+NEAR_DUPLICATE_CD = 1.5e-3  # two samplings of one surface differ by 0.5e-3 (median) with 1,024 points
+TEST_SHARE = 0.2
+VALIDATION_SHARE = 0.06
+_NEIGHBOURS = 8
+_CANDIDATE_DISTANCE = 0.42  # of the descriptors; near-duplicates seen were below 0.41
+_POINTS = 1024
+
+
+def chamfer(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    """Sum of the two mean squared nearest-neighbour distances of point sets (N, 3) and (M, 3)."""
+    there = cKDTree(second).query(first)[0]
+    back = cKDTree(first).query(second)[0]
+    return float(np.mean(there**2) + np.mean(back**2))
+
+
+def _occupancy(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(8³,) share of the points in each cell: a cheap descriptor to find candidates by."""
+    cells = np.clip(((points + 0.5) * 8).astype(np.int64), 0, 7)
+    counts = np.bincount(cells @ np.array([64, 8, 1]), minlength=512).astype(np.float32)
+    root: NDArray[np.float32] = np.sqrt(counts / len(points))
+    return root
+
+
+def _poses(points: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """The point set and its mirror image, each in four quarter turns about y."""
+    poses = []
+    for mirror in (1.0, -1.0):
+        turned = points * np.array([mirror, 1, 1], np.float32)
+        for _ in range(4):
+            poses.append(turned)
+            turned = np.stack([turned[:, 2], turned[:, 1], -turned[:, 0]], 1)
+    return poses
+
+
+def near_duplicate_clusters(points: NDArray[np.float32], hashes: list[str]) -> NDArray[np.int64]:
+    """(N,) cluster numbers of N point sets (N, P, 3); transitive."""
+    count = len(points)
+    parent = np.arange(count)
+
+    def find(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = int(parent[node])
+        return node
+
+    seen: dict[str, int] = {}
+    for row, name in enumerate(hashes):
+        if name:
+            parent[find(row)] = find(seen.setdefault(name, row))
+    few = points[:, :: max(1, points.shape[1] // _POINTS)]
+    trees = [cKDTree(sample) for sample in few]
+    described = cKDTree(np.stack([_occupancy(sample) for sample in few]))
+    for row in range(count):
+        for pose in _poses(few[row]):
+            near, candidates = described.query(
+                _occupancy(pose), k=min(_NEIGHBOURS, count), distance_upper_bound=_CANDIDATE_DISTANCE
+            )
+            for other in np.atleast_1d(candidates)[np.isfinite(np.atleast_1d(near))].tolist():
+                if find(row) != find(other) and _near_duplicate(pose, few[other], trees[other]):
+                    parent[find(row)] = find(other)
+    return np.array([find(row) for row in range(count)], np.int64)
+
+
+def _near_duplicate(pose: NDArray[np.float32], other: NDArray[np.float32], tree: cKDTree) -> bool:
+    """A few points decide most cases before the full distance is asked for."""
+    some = tree.query(pose[:: max(1, len(pose) // 100)])[0]
+    return bool(np.mean(some**2) < NEAR_DUPLICATE_CD) and chamfer(pose, other) < NEAR_DUPLICATE_CD
+
+
+def make_split(baked: Baked, seed: int = 0) -> dict[str, Any]:
+    """{"test": [files], "validation": [files], "train": [files], "clusters": n, "hash": …}.
+
+    Clusters are drawn within each category, so that every category keeps its share.
+    """
+    rows = [int(row) for row in baked.rows]
+    clusters = near_duplicate_clusters(
+        baked.points[baked.rows], [baked.sources[row].geom_hash for row in rows]
+    )
+    members: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    home: dict[int, str] = {}
+    for row, cluster in zip(rows, clusters, strict=True):
+        category = home.setdefault(int(cluster), baked.sources[row].category)
+        members[category][int(cluster)].append(row)
+    rng = np.random.default_rng(seed)
+    parts: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for category in sorted(members):
+        groups = [members[category][cluster] for cluster in sorted(members[category])]
+        total = sum(map(len, groups))
+        taken = {"test": 0, "validation": 0}
+        for number in rng.permutation(len(groups)):
+            group, part = groups[int(number)], "train"
+            if len(group) <= 0.3 * total + 1:  # a kit that is most of a category stays in training
+                for name, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
+                    if taken[name] + len(group) <= share * total + 0.5:
+                        part = name
+                        taken[name] += len(group)
+                        break
+            parts[part] += [baked.sources[row].file for row in group]
+    split: dict[str, Any] = {name: sorted(files) for name, files in parts.items()}
+    split["clusters"] = len(set(clusters.tolist()))
+    split["hash"] = split_hash(split)
+    return split
+
+
+def split_hash(split: dict[str, Any]) -> str:
+    """sha256 (16 hex digits) of who is in which part."""
+    text = json.dumps({part: split[part] for part in ("train", "validation", "test")}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load_or_make_split(path: Path, baked: Baked) -> dict[str, Any]:
+    """The split in `path` when it covers the baked models, else a new one, written there."""
+    if path.is_file():
+        split: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        known = {*split["train"], *split["validation"], *split["test"]}
+        if {baked.sources[int(row)].file for row in baked.rows} <= known:
+            return split
+    split = make_split(baked)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(split, indent=0) + "\n", encoding="utf-8")
+    return split

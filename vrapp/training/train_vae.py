@@ -1,0 +1,184 @@
+"""Trains the shape VAE: AdamW, β warm-up, EMA, checkpoints, CSV log; exact resume."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vrapp.models.vae import ShapeVAE, VaeConfig, VaeLossWeights, vae_loss
+from vrapp.training.augment import AugmentConfig
+from vrapp.training.checkpoint import Ema, load_checkpoint, save_checkpoint
+from vrapp.training.peers import Peers
+from vrapp.training.shape_data import ShapeData
+
+
+@dataclass(frozen=True)
+class VaeTraining:
+    """Settings of a run.  The learning rate falls by a cosine from `rate` to `rate_end` over `steps`."""
+
+    steps: int = 8000
+    batch: int = 8
+    rate: float = 1.5e-3
+    rate_end: float = 5e-5
+    warm_up: int = 150
+    beta_warm_up: int = 1000
+    weight_decay: float = 1e-2
+    clip: float = 1.0
+    check_every: int = 200
+    seconds: float = math.inf
+    seed: int = 0
+    model: VaeConfig = field(default_factory=VaeConfig)
+    loss: VaeLossWeights = field(default_factory=VaeLossWeights)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+def learning_rate(step: int, plan: VaeTraining) -> float:
+    """Linear warm-up, then cosine."""
+    if step < plan.warm_up:
+        return plan.rate * (step + 1) / plan.warm_up
+    part = min(1.0, (step - plan.warm_up) / max(1, plan.steps - plan.warm_up))
+    return plan.rate_end + (plan.rate - plan.rate_end) * 0.5 * (1 + math.cos(math.pi * part))
+
+
+def balanced_weights(category: Tensor, power: float = 0.5) -> Tensor:
+    """(N,) chance of each model, so that a category counts by its size to the 1 − `power`."""
+    sizes = torch.bincount(category).float()
+    return sizes[category] ** -power
+
+
+@torch.no_grad()
+def reconstruction_iou(
+    model: ShapeVAE, shapes: ShapeData, limit: int = 10**9, rank: int = 0, peers: int = 1
+) -> list[float]:
+    """IoU of inside voxels after encoding to the mean and decoding, of every `peers`-th model."""
+    found: list[float] = []
+    count = min(limit, len(shapes))
+    picked = torch.linspace(0, len(shapes) - 1, count).long() if count else torch.zeros(0, dtype=torch.long)
+    for index in picked[rank::peers].split(8):
+        distance, look = shapes.batch(index, torch.Generator(), None)
+        mean, _ = model.encoder(distance, look)
+        raw, _ = model.decoder(mean)
+        inside, wanted = raw < 0, distance < 0
+        both = (inside & wanted).sum((1, 2, 3, 4)).float()
+        either = (inside | wanted).sum((1, 2, 3, 4)).float()
+        found += (both / either.clamp(min=1)).tolist()
+    return found
+
+
+def new_model(config: VaeConfig, seed: int) -> ShapeVAE:
+    torch.manual_seed(seed)
+    model = ShapeVAE(config)
+    return model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
+
+
+def train_vae(
+    shapes: ShapeData,
+    validation: ShapeData,
+    folder: Path,
+    plan: VaeTraining,
+    progress: Callable[[int, dict[str, float]], None] | None = None,
+) -> ShapeVAE:
+    """Train, or go on from `folder`/vae.pt; returns the EMA model in eval mode.
+
+    Stops at `plan.steps` or after `plan.seconds`.  Rows of `folder`/vae.csv: step, losses, IoU, seconds.
+    Every step's randomness is a function of (seed, step, rank), so that a resumed run is the same run.
+    Under `torchrun` each process takes its share of the batch.
+    """
+    peers = Peers()
+    model = new_model(plan.model, plan.seed)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), plan.rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay
+    )
+    ema, step = Ema(model), 0
+    state = load_checkpoint(folder / "vae.pt")
+    if state:
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        ema.shadow, ema.steps, step = state["ema"], state["ema_steps"], state["step"]
+    chances = balanced_weights(shapes.category, 0.3)
+    started, since, stop = time.monotonic(), 0, False
+    sums: dict[str, float] = {}
+    while step < plan.steps and not stop:
+        late = time.monotonic() - started > plan.seconds
+        parts, stop = _step(model, optimiser, ema, shapes, chances, step, plan, peers, late)
+        step, since = step + 1, since + 1
+        sums = {name: sums.get(name, 0.0) + value for name, value in parts.items()}
+        if step % plan.check_every == 0 or step == plan.steps or stop:
+            row = {name: value / since for name, value in sums.items()}
+            row |= _check(ema, plan.model, shapes, validation, peers)
+            row["seconds"] = time.monotonic() - started
+            if peers.rank == 0:
+                _log(folder / "vae.csv", step, row)
+                save_checkpoint(folder / "vae.pt", _state(model, optimiser, ema, step))
+                if progress:
+                    progress(step, row)
+            sums, since = {}, 0
+    return ema_model(ema, plan.model)
+
+
+def _step(
+    model: ShapeVAE, optimiser: torch.optim.Optimizer, ema: Ema, shapes: ShapeData, chances: Tensor,
+    step: int, plan: VaeTraining, peers: Peers, late: bool,
+) -> tuple[dict[str, float], bool]:  # fmt: skip
+    """One optimiser step; returns the loss parts and whether any process is out of time."""
+    rng = torch.Generator().manual_seed((plan.seed * 10_000_019 + step) * 64 + peers.rank)
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate(step, plan)
+    batch = max(1, plan.batch // peers.count)
+    index = torch.multinomial(chances, batch, replacement=len(shapes) < batch, generator=rng)
+    distance, look = shapes.batch(index, rng, plan.augment)
+    mean, logvar = model.encoder(distance, look)
+    noise = torch.randn(mean.shape, generator=rng)
+    raw, colours = model.decoder(mean + (0.5 * logvar).exp() * noise)
+    beta = min(1.0, step / max(1, plan.beta_warm_up))
+    loss, parts = vae_loss(raw, colours, distance, look, mean, logvar, plan.loss, beta)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    stop = peers.average_gradients(model, late)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
+    optimiser.step()
+    ema.update(model)
+    return {"loss": float(loss.detach()), **{name: float(part.detach()) for name, part in parts.items()}}, stop
+
+
+def ema_model(ema: Ema, config: VaeConfig) -> ShapeVAE:
+    model = ShapeVAE(config)
+    model.load_state_dict(ema.shadow)
+    return model.to(memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload,no-any-return]
+
+
+def _check(
+    ema: Ema, config: VaeConfig, shapes: ShapeData, validation: ShapeData, peers: Peers
+) -> dict[str, float]:
+    model = ema_model(ema, config)
+    row = {}
+    for name, part, limit in (("iou_train", shapes, 48), ("iou_validation", validation, 128)):
+        found = reconstruction_iou(model, part, limit, peers.rank, peers.count)
+        total, count = peers.sum([sum(found), len(found)])
+        row[name] = total / max(1.0, count)
+    return row
+
+
+def _state(
+    model: ShapeVAE, optimiser: torch.optim.Optimizer, ema: Ema, step: int
+) -> dict[str, object]:
+    return {
+        "model": model.state_dict(), "optimiser": optimiser.state_dict(), "ema": ema.shadow,
+        "ema_steps": ema.steps, "step": step,
+    }  # fmt: skip
+
+
+def _log(path: Path, step: int, row: dict[str, float]) -> None:
+    fresh = not path.is_file()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if fresh:
+            writer.writerow(["step", *row])
+        writer.writerow([step, *[f"{value:.5g}" for value in row.values()]])
