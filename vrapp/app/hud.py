@@ -12,6 +12,7 @@ from vrapp.render.extras import FrameExtras, GroundRing, HandLook, PanelText, Ra
 
 MESSAGE_S = 4.0
 HINT_S = 8.0
+FREE, BLOCKED = (0.35, 0.85, 1.0), (1.0, 0.25, 0.15)
 
 _HELP_DESKTOP = (
     "Help",
@@ -54,12 +55,12 @@ class Hud:
             self._began_s = now_s
         self._toggle_help(snapshot)
         world = locomotion.world_from_stage
-        target = locomotion.teleport_target
+        aim = locomotion.teleport
         return FrameExtras(
             time_s=now_s,
             hands=_hands(snapshot, world),
-            rays=tuple(RayLook(start, end, colour) for start, end, colour in interaction.rays()),
-            rings=() if target is None else (GroundRing(target),),
+            rays=tuple(RayLook(start, end) for start, end in interaction.rays()),
+            rings=() if aim is None else (GroundRing(aim.target, colour=FREE if aim.free else BLOCKED),),
             panels=self._panels(snapshot, now_s),
             vignette=locomotion.vignette,
         )

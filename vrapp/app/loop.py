@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,13 +19,17 @@ from vrapp.core.input import Button, InputSnapshot, InputSource
 from vrapp.core.pose import Pose
 from vrapp.core.scene import SceneArrays
 from vrapp.generation.bank import Bank
-from vrapp.interaction.feedback import Feedback
+from vrapp.interaction import feedback
 from vrapp.interaction.gestures import Interaction
 from vrapp.interaction.locomotion import Locomotion
 from vrapp.physics.world import PhysicsWorld
 from vrapp.render.renderer import Renderer
 from vrapp.scene.manager import SceneManager
 from vrapp.scene.store import SceneStore
+
+if TYPE_CHECKING:  # neither is imported by a run that does not use it
+    from vrapp.app.window_tools import WindowTools
+    from vrapp.study.recorder import Recorder
 
 (INPUT, INTERACT, ADAPT, PHYSICS, SCENE, GENERATE, DRAW, PANEL, END, OBSERVE) = range(len(STAGES))
 
@@ -50,12 +54,11 @@ class Parts:
     start: Start
     interaction: Interaction
     locomotion: Locomotion
-    feedback: Feedback
     physics: PhysicsWorld
     adaptation: Adaptation
     hud: Hud
-    recorder: Any = None  # study.recorder.Recorder
-    window_tools: Any = None  # app.window_tools.WindowTools
+    recorder: Recorder | None = None
+    window_tools: WindowTools | None = None
 
 
 class Loop:
@@ -83,13 +86,13 @@ class Loop:
             snapshot = self.snapshot = p.source.poll(now_ns)
             timers.stage(INPUT)
             scene = p.store.arrays()
-            p.locomotion.update(snapshot, scene, dt_s)
+            p.locomotion.update(snapshot, scene, dt_s, tuple(p.interaction.carried))
             events = p.interaction.update(snapshot, p.locomotion.world_from_stage, scene, dt_s, now_ns)
-            p.feedback.apply(events, p.source)
+            self._answer(events, scene)
             timers.stage(INTERACT)
             self._adapt(events)
             timers.stage(ADAPT)
-            p.physics.update(events, p.interaction.carried(), scene, dt_s)
+            p.physics.update(events, p.interaction.carried, scene, dt_s)
             timers.stage(PHYSICS)
             self._update_scene(events, p.locomotion.world_from_stage @ snapshot.head, now_ns)
             timers.stage(SCENE)
@@ -114,6 +117,12 @@ class Loop:
         timers.end(gl_s, timing.wait_s, timing.period_ns / 1e9)
         self.frame_index += 1
         self._collect_garbage()
+
+    def _answer(self, events: list[Event], scene: SceneArrays) -> None:
+        """What the user feels and sees of the gesture at once."""
+        for pulse in feedback.pulses(events):
+            self.parts.source.vibrate(pulse.hand, pulse.amplitude, pulse.duration_s)
+        feedback.write_marks(scene, self.parts.interaction, events)
 
     def _adapt(self, events: list[Event]) -> None:
         if not events:
@@ -158,7 +167,7 @@ class Loop:
     def pointed_components(self) -> tuple[str, np.ndarray]:
         """Name and latent components of what the user points at, for the panel."""
         p = self.parts
-        facts = p.store.facts(p.interaction.pointed)
+        facts = p.store.facts(p.interaction.focus)
         if facts is None:
             return "", np.zeros(0, np.float32)
         return f"object {facts.request_id}, {facts.size_m:.2f} m", facts.components

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from vrapp.core import resources
-from vrapp.core.generation import Generator
+from vrapp.core.generation import GeneratedObject, Generator
 from vrapp.generation import startset
 from vrapp.scene.manager import SceneManager
 
@@ -15,37 +16,51 @@ FIRST_LIVE_REQUEST = 1_000_000
 
 
 class Start:
-    """Fills the world once. ``waits`` (fixed clock): nothing is shown before all is there, in order."""
+    """Fills the world once."""
 
-    def __init__(self, generator: Generator, manager: SceneManager, seed: int, waits: bool) -> None:
-        self._generator, self._manager, self._waits = generator, manager, waits
+    def __init__(self, generator: Generator, manager: SceneManager, seed: int) -> None:
+        self._generator, self._manager = generator, manager
         self._key = startset.StartSetKey(generator.weights_hash, seed, tuple(manager.start_requests()))
         self._folder: Path = resources.cache_folder()
         self._builder: startset.StartSetBuilder | None = None
         self.total = len(self._key.wishes)
         self.made = 0
-
-    @property
-    def done(self) -> bool:
-        """The start set stands in the world."""
-        return self.made >= self.total
+        self.done = False
 
     def from_cache(self) -> bool:
         """Put the cached set into the world, full grown; False where there is none."""
         cached = startset.load(self._key, self._folder)
         if cached is None:
             return False
-        self._manager.populate_from(cached)
-        self.made = self.total
+        self._finish(cached)
         return True
 
     def update(self, frame_index: int, now_ns: int) -> None:
-        """Once a frame until ``done``: take what the generator has finished, and ask for the rest."""
+        """Once a frame until ``done``: show what the generator has finished, and ask for the rest."""
+        self._manager.populate_from(self._step(frame_index), now_ns, grown=False)
+        self.done = self._builder is not None and self._builder.is_done
+
+    def complete(self, progress: Callable[[int, int], None]) -> None:
+        """Make the whole set now, without frames (fixed clock): it stands there in the order of the plan.
+
+        ``progress`` is called with what is made and the total whenever something was.
+        """
+        made: list[GeneratedObject] = []
+        frame_index = 0
+        while self._builder is None or not self._builder.is_done:
+            if fresh := self._step(frame_index):
+                made += fresh
+                progress(self.made, self.total)
+            frame_index += 1
+        self._finish(sorted(made, key=lambda o: o.request_id % self.total))
+
+    def _step(self, frame_index: int) -> list[GeneratedObject]:
         if self._builder is None:
             self._builder = startset.StartSetBuilder(self._generator, self._key, self._folder)
         fresh = self._builder.update(frame_index)
         self.made += len(fresh)
-        if not self._waits:
-            self._manager.populate_from(fresh, now_ns, grown=False)
-        elif self._builder.is_done:
-            self._manager.populate_from(self._builder.objects())
+        return fresh
+
+    def _finish(self, objects: list[GeneratedObject]) -> None:
+        self._manager.populate_from(objects)
+        self.made, self.done = self.total, True

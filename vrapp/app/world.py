@@ -20,7 +20,7 @@ from vrapp.app.loop import Loop, Parts
 from vrapp.app.options import Options
 from vrapp.app.start import FIRST_LIVE_REQUEST, Start
 from vrapp.core import resources
-from vrapp.core.categories import load_categories
+from vrapp.core.categories import category_or_default, load_categories
 from vrapp.core.clock import Clock, FixedClock, RealClock
 from vrapp.core.display import Display
 from vrapp.core.generation import Generator
@@ -28,7 +28,6 @@ from vrapp.core.input import InputSource
 from vrapp.display.open import DisplayOptions, open_display
 from vrapp.generation.bank import Bank
 from vrapp.generation.service import WorkerGenerator
-from vrapp.interaction.feedback import Feedback
 from vrapp.interaction.gestures import Interaction
 from vrapp.interaction.locomotion import Locomotion
 from vrapp.physics.world import PhysicsWorld
@@ -92,7 +91,9 @@ class World:
         recorder = self._recorder(options, generator, owned)
         bank = Bank(generator, options.seed, BANK[options.generator], FIRST_LIVE_REQUEST)
         store = SceneStore(components=COMPONENTS)
-        layout = Layout(load_world(options.world, options.seed), generator.categories, load_categories(), options.seed)
+        table = load_categories()
+        graspable = np.array([category_or_default(table, name).graspable for name in generator.categories])
+        layout = Layout(load_world(options.world, options.seed), generator.categories, table, options.seed)
         adaptation = Adaptation(
             len(generator.categories), np.ones(COMPONENTS, np.float32), options.seed, options.policy
         )
@@ -108,10 +109,9 @@ class World:
             store=store,
             manager=manager,
             bank=bank,
-            start=Start(generator, manager, options.seed, waits=fixed),
-            interaction=Interaction(store),
+            start=Start(generator, manager, options.seed),
+            interaction=Interaction(graspable),
             locomotion=Locomotion(),
-            feedback=Feedback(store),
             physics=physics,
             adaptation=adaptation,
             hud=Hud(),
@@ -125,8 +125,10 @@ class World:
             return own
         from vrapp.display.trace import TraceInput
 
-        trace = TraceInput(options.input or resources.assets() / "tour.mcap", self.clock)
+        trace = TraceInput(options.input or resources.assets() / "tour.mcap")
         owned.callback(trace.close)
+        if trace.notice:
+            log.warning(trace.notice)
         return trace
 
     def _recorder(self, options: Options, generator: Generator, owned: ExitStack) -> Any:
@@ -148,7 +150,9 @@ class World:
     def run(self, began: float) -> None:
         """First picture, population, then as many frames as were asked for."""
         loop, parts, options = self.loop, self.parts, self.options
-        parts.start.from_cache()
+        if not parts.start.from_cache() and self.clock.fixed:
+            log.info("The networks are making this world; the next start finds it ready.")
+            parts.start.complete(_tell_progress)
         while not (parts.start.done or self._ended()):
             self._frame(began)
         self.populated_s = time.perf_counter() - began
@@ -204,6 +208,11 @@ class World:
             "weights": parts.generator.weights_hash,
             **endings.machine_figures(parts.renderer.renderer_name),
         }
+
+
+def _tell_progress(made: int, total: int) -> None:
+    if made % 10 == 0 or made == total:
+        log.info(f"  {made} of {total} objects")
 
 
 def _open(options: Options) -> tuple[Display, Clock, list[str]]:
