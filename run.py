@@ -248,7 +248,7 @@ def install_project(log, lock, extras):
     with open(os.path.join(HERE, "pyproject.toml"), "rb") as project:
         backend = tomllib.load(project)["build-system"]["requires"]
     place = HERE + ("[{}]".format(",".join(extras)) if extras else "")
-    pip = [PYTHON, "-m", "pip", "install", "--no-warn-script-location"]
+    pip = [PYTHON, "-m", "pip", "install", "--no-warn-script-location", "--no-compile"]
     for more in ([*backend, "editables"], ["--no-build-isolation", "--editable", place]):
         if run([*pip, *more], log, lock, tell_pip):
             raise SetupError(last_lines("The packages could not be installed"))

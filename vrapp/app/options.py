@@ -10,10 +10,10 @@ from pathlib import Path
 from vrapp.app import outputs
 from vrapp.app.arguments import Parser, folder, input_file, one_of, output_file, real, size, whole
 from vrapp.app.program import program
+from vrapp.core import resources
 from vrapp.core.errors import UsageError
 
 DISPLAYS = ("auto", "openxr", "desktop", "offscreen")
-WORLDS = ("meadow",)
 POLICIES = ("adaptive", "frozen", "random")
 CLOCKS = ("real", "fixed")
 GENERATOR_PACES = ("off", "auto", "full")
@@ -31,7 +31,7 @@ class Options:
     """
 
     display: str = "auto"
-    world: str = WORLDS[0]
+    world: str = "meadow"
     seed: int = 1
     weights: Path | None = None
     policy: str = "adaptive"
@@ -71,6 +71,14 @@ def check_outputs(options: Options) -> None:
         outputs.check_folder(options.record, "--record")
 
 
+def _world(text: str) -> str:
+    """A world that comes with the program, by name, or one of the user's own, by the path of its file."""
+    if text.endswith(".toml"):
+        return str(input_file("--world")(text))
+    names = sorted(path.stem for path in (resources.assets() / "worlds").glob("*.toml"))
+    return one_of("--world", names)(text)
+
+
 def _policy(text: str) -> str:
     if text.startswith("yoked"):
         raise UsageError(f"--policy {text} needs a study's recordings, which this version does not replay yet.")
@@ -95,7 +103,7 @@ def _parser() -> Parser:
 
 def _add_place(parser: Parser) -> None:
     world = parser.add_argument_group("which world")
-    world.add_argument("--world", metavar="NAME", type=one_of("--world", WORLDS), help=f"one of {', '.join(WORLDS)}")
+    world.add_argument("--world", metavar="NAME", type=_world, help="meadow (default), or a world file of your own")
     world.add_argument("--seed", metavar="N", type=whole("--seed", 0, MAX_SEED), help="same seed, same objects (1)")
     world.add_argument("--weights", metavar="FILE", type=input_file("--weights"), help="a generator of your own")
     world.add_argument(
