@@ -29,11 +29,14 @@ class Start:
 
     def from_cache(self) -> bool:
         """Put the cached set into the world, full grown; False where there is none."""
-        cached = startset.load(self._key, self._folder)
-        if cached is None:
-            return False
-        self._finish(cached)
-        return True
+        cached = self.cached()
+        if cached:
+            self._finish(cached)
+        return bool(cached)
+
+    def cached(self) -> list[GeneratedObject]:
+        """The set as it is on disk; empty where it is not."""
+        return startset.load(self._key, self._folder) or []
 
     def update(self, frame_index: int, now_ns: int) -> None:
         """Once a frame until ``done``: show what the generator has finished, and ask for the rest."""

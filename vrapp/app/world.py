@@ -149,21 +149,30 @@ class World:
 
     def run(self, began: float) -> None:
         """First picture, population, then as many frames as were asked for."""
-        loop, parts, options = self.loop, self.parts, self.options
+        self.populate(began)
+        start_ns = self.clock.now_ns()
+        while not self._ended() and not self._enough(start_ns):
+            self._frame(began)
+
+    def populate(self, began: float) -> None:
+        """Until the start set stands in the world; figures count from here."""
+        loop, parts = self.loop, self.parts
         if not parts.start.from_cache() and self.clock.fixed:
             log.info("The networks are making this world; the next start finds it ready.")
             parts.start.complete(_tell_progress)
         while not (parts.start.done or self._ended()):
             self._frame(began)
         self.populated_s = time.perf_counter() - began
-        parts.generator.set_pace("off" if options.generator == "off" else "idle")
+        self.set_generator(self.options.generator)
         gc.collect()
         gc.freeze()  # what lives now lives to the end: the collector need not look at it again
-        if loop.frame_index:
-            loop.timers.restart()
-        start_ns = self.clock.now_ns()
-        while not self._ended() and not self._enough(start_ns):
-            self._frame(began)
+        loop.timers.restart()
+
+    def set_generator(self, mode: str) -> None:
+        """``off``: nothing new; ``auto``: the world changes slowly; ``full``: as much as the worker gives."""
+        self.parts.generator.set_pace("off" if mode == "off" else "idle")
+        self.parts.bank.capacity = BANK[mode]
+        self.parts.manager.hurry = mode == "full"
 
     def _frame(self, began: float) -> None:
         self.loop.frame()

@@ -25,7 +25,7 @@ class Bank:
     def __init__(self, generator: Generator, seed: int, capacity: int = 16, first_request_id: int = 0) -> None:
         self._generator = generator
         self._seed = seed
-        self._capacity = capacity
+        self.capacity = capacity
         self._next_id = first_request_id
         self._refused: GenerationRequest | None = None
         self._revision = 0
@@ -43,7 +43,7 @@ class Bank:
             asked = self._revision_asked.pop(made.request_id, self._revision)
             self._ready.append(_Entry(made, asked))
         figures = self._generator.figures
-        while len(self._ready) + figures.in_flight < self._capacity and self._ask(propose):
+        while len(self._ready) + figures.in_flight < self.capacity and self._ask(propose):
             pass
         figures.ready = len(self._ready)
 

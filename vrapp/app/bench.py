@@ -1,0 +1,71 @@
+"""``vrapp bench``: what this machine reaches, compared within one run, as a table and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vrapp.app import hardware
+from vrapp.app.options import Options
+
+Rows = list[dict[str, Any]]
+Summary = dict[str, float | None]
+#: A bench answers its table, its summary (flat names of design.md §8) and the GL renderer it used.
+Bench = Callable[[Options], tuple[Rows, Summary, str | None]]
+
+
+def run(what: str, options: Options, json_path: Path | None) -> int:
+    """Run one bench and print its table; returns the exit code."""
+    rows, summary, renderer = _bench(what)(options)
+    _print(what, rows, summary)
+    if json_path is not None:
+        figures = {
+            "hardware": hardware.describe_hardware(renderer),
+            "command": hardware.command_line(),
+            "commit": hardware.commit(),
+            "rows": rows,
+            "summary": summary,
+        }
+        hardware.write_json(json_path, figures)
+    return 0
+
+
+def _bench(what: str) -> Bench:
+    """Each bench lives in a module of its own, imported when it runs."""
+    if what == "frame":
+        from vrapp.app.bench_frame import frame
+
+        return frame
+    if what == "scale":
+        from vrapp.app.bench_scale import scale
+
+        return scale
+    if what == "generate":
+        from vrapp.app.bench_generate import generate
+
+        return generate
+    from vrapp.app.bench_record import record
+
+    return record
+
+
+def _print(what: str, rows: Sequence[Mapping[str, Any]], summary: Mapping[str, float | None]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table(title=f"bench {what}")
+    for name in rows[0]:
+        table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    console.print(table)
+    for name, value in summary.items():
+        console.print(f"{name}: {_cell(value)}")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "not measured here"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,97 @@
+"""``bench frame``: does the generator make frames late? Off and at full work, in interleaved pairs."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+
+import numpy as np
+
+from vrapp.app.bench import Rows, Summary
+from vrapp.app.options import Options
+from vrapp.app.timers import percentiles
+from vrapp.app.world import World
+
+PAIRS = 7
+SECONDS = 8.0  # of each half of a pair
+SETTLE_FRAMES = 20
+CALIBRATION_FRAMES = 60
+#: The pace leaves the rasteriser this much room over the slowest tenth of its frames.
+ROOM = 1.4
+SIZE = (960, 540)
+
+
+def frame(options: Options) -> tuple[Rows, Summary, str | None]:
+    """Frame times with the generator off and at full work at a pace that the rasteriser holds."""
+    pace_hz = min(90.0, 1e3 / (ROOM * _unpaced_p90_ms(options)))
+    with ExitStack() as owned:
+        world = World(offscreen(options, pace_hz), owned)
+        world.populate(time.perf_counter())
+        rows: Rows = []
+        for pair in range(PAIRS):
+            for mode in ("off", "full") if pair % 2 == 0 else ("full", "off"):
+                rows.append({"pair": pair, "generator": mode, **_segment(world, mode, pace_hz)})
+        renderer = world.parts.renderer.renderer_name
+    ratios = _ratios(rows)
+    low, high = np.percentile(ratios, [25, 75])
+    main = [r["main_ms_p50"] for r in rows if r["generator"] == "full"]
+    main_p99 = [r["main_ms_p99"] for r in rows if r["generator"] == "full"]
+    summary: Summary = {
+        "p99_on_over_off": round(float(np.median(ratios)), 4),
+        "p99_on_over_off_p25": round(float(low), 4),
+        "p99_on_over_off_p75": round(float(high), 4),
+        "late_off": sum(r["late"] for r in rows if r["generator"] == "off"),
+        "late_on": sum(r["late"] for r in rows if r["generator"] == "full"),
+        "main_ms_p50": float(np.median(main)),
+        "main_ms_p99": float(np.median(main_p99)),
+        "pace_hz": round(pace_hz, 2),
+        "generated": sum(r["generated"] for r in rows),
+        "peer_ratio": None,
+    }
+    return rows, summary, renderer
+
+
+def offscreen(options: Options, pace_hz: float | None) -> Options:
+    """``options`` for a measured world: offscreen, real time, the generator off until it is asked for."""
+    return replace(
+        options, display="offscreen", clock="real", pace_hz=pace_hz, size=options.size or SIZE, generator="off"
+    )
+
+
+def _unpaced_p90_ms(options: Options) -> float:
+    with ExitStack() as owned:
+        world = World(offscreen(options, None), owned)
+        world.populate(time.perf_counter())
+        for _ in range(CALIBRATION_FRAMES):
+            world.loop.frame()
+        return float(np.percentile(world.loop.timers.frame_ms.values()[10:], 90))
+
+
+def _segment(world: World, mode: str, pace_hz: float) -> dict[str, float | int]:
+    """One half of a pair."""
+    world.set_generator(mode)
+    for _ in range(SETTLE_FRAMES):
+        world.loop.frame()
+    timers = world.loop.timers
+    timers.restart()
+    made = len(world.parts.bank) + world.parts.manager.placed
+    for _ in range(int(SECONDS * pace_hz)):
+        world.loop.frame()
+    times, main = percentiles(timers.frame_ms.values()), percentiles(timers.main_ms.values())
+    return {
+        "frames": timers.frame_ms.total,
+        "frame_ms_p50": times["p50"] or 0.0,
+        "frame_ms_p99": times["p99"] or 0.0,
+        "late": timers.late,
+        "main_ms_p50": main["p50"] or 0.0,
+        "main_ms_p99": main["p99"] or 0.0,
+        "objects": len(world.parts.store),
+        "generated": len(world.parts.bank) + world.parts.manager.placed - made,
+    }
+
+
+def _ratios(rows: Rows) -> np.ndarray:
+    """p99 at full work over p99 off, for each pair."""
+    p99 = {(r["pair"], r["generator"]): r["frame_ms_p99"] for r in rows}
+    return np.array([p99[pair, "full"] / p99[pair, "off"] for pair in range(PAIRS)])

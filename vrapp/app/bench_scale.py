@@ -1,0 +1,100 @@
+"""``bench scale``: what the main thread costs from 100 to 10,000 objects, and whether memory grows."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+
+import numpy as np
+
+from vrapp.app import hardware
+from vrapp.app.bench import Rows, Summary
+from vrapp.app.bench_frame import offscreen
+from vrapp.app.options import Options
+from vrapp.app.timers import percentiles
+from vrapp.app.world import World
+from vrapp.core import maths, rng
+from vrapp.core.generation import GeneratedObject
+from vrapp.core.pose import Pose
+from vrapp.core.scene import ObjectState
+
+COUNTS = (100, 300, 1_000, 3_000, 10_000)
+FRAMES = 60
+SIZE = (320, 180)  # small: the main thread is measured, not the rasteriser
+WARM_UP_OBJECTS, GENERATED_OBJECTS = 100, 600
+_KEY = 0x5CA1E
+_SPREAD_M = 55.0
+
+
+def scale(options: Options) -> tuple[Rows, Summary, str | None]:
+    """Main-thread time by number of objects; memory by number of generated objects."""
+    with ExitStack() as owned:
+        world = World(offscreen(replace(options, size=options.size or SIZE), None), owned)
+        world.populate(time.perf_counter())
+        renderer = world.parts.renderer.renderer_name
+        growth = _memory_growth(world)
+        shapes = [(made, world.parts.renderer.arena.add(made.mesh)) for made in world.parts.start.cached()]
+        rows = [_row(world, count, shapes) for count in COUNTS]
+    main = {row["objects"]: row["main_ms_p50"] for row in rows}
+    summary: Summary = {
+        "main_ms_growth_100_to_10000": round(main[10_000] / main[100], 3),
+        "main_ms_p50_1000": main[1_000],
+        "main_ms_p99_1000": next(r["main_ms_p99"] for r in rows if r["objects"] == 1_000),
+        "mb_per_1000_objects": growth,
+    }
+    return rows, summary, renderer
+
+
+def _row(world: World, count: int, shapes: list[tuple[GeneratedObject, int]]) -> dict[str, float | int]:
+    """Fill the world up to ``count`` objects, which share the meshes that are there, and run frames."""
+    _fill(world, count, shapes)
+    for _ in range(10):
+        world.loop.frame()
+    world.loop.timers.restart()
+    for _ in range(FRAMES):
+        world.loop.frame()
+    timers = world.loop.timers
+    main, whole = percentiles(timers.main_ms.values()), percentiles(timers.frame_ms.values())
+    return {
+        "objects": count,
+        "main_ms_p50": main["p50"] or 0.0,
+        "main_ms_p99": main["p99"] or 0.0,
+        "frame_ms_p50": whole["p50"] or 0.0,
+        "triangles": world.parts.renderer.triangles_drawn,
+        "resident_mb": hardware.resident_mb() or 0.0,
+    }
+
+
+def _fill(world: World, count: int, shapes: list[tuple[GeneratedObject, int]]) -> None:
+    store = world.parts.store
+    draw = rng.generator(world.options.seed, _KEY, count)
+    for i in range(len(store), count):
+        made, mesh_id = shapes[i % len(shapes)]
+        x, z = draw.uniform(-_SPREAD_M, _SPREAD_M, 2)
+        size = float(draw.uniform(0.4, 1.5))
+        pose = Pose(
+            maths.vec3(float(x), -float(made.mesh.box[0, 1]) * size, float(z)),
+            maths.quat_from_axis_angle((0, 1, 0), float(draw.uniform(0, 6.28))),
+        )
+        handle = store.add(made, pose, size, mesh_id, 0, grown=True)
+        store.kept[store.slot(handle)] = True  # never retired: its mesh belongs to several
+
+
+def _memory_growth(world: World) -> float | None:
+    """MB per 1,000 objects that came and went, after a warm-up; None where memory can't be read."""
+    world.set_generator("full")
+    seen: list[tuple[int, float]] = []
+    while world.parts.manager.placed < WARM_UP_OBJECTS + GENERATED_OBJECTS:
+        world.loop.frame()
+        placed = world.parts.manager.placed
+        if placed >= WARM_UP_OBJECTS and (not seen or placed >= seen[-1][0] + 20):
+            if (mb := hardware.resident_mb()) is None:
+                return None
+            seen.append((placed, mb))
+    world.set_generator("off")
+    objects, mb_seen = np.array(seen).T
+    slope = float(np.polyfit(objects, mb_seen, 1)[0])
+    alive = world.parts.store.arrays().state != ObjectState.FREE
+    print(f"{int(objects[-1] - objects[0])} objects came, {int(alive.sum())} are there now")
+    return round(slope * 1000, 3)
