@@ -1,0 +1,49 @@
+"""Rings and percentiles: what every figure of a run goes through."""
+
+import numpy as np
+import pytest
+
+from vrapp.app.timers import STAGES, FrameTimers, Ring, percentiles
+
+
+def test_a_ring_keeps_the_last_and_counts_all() -> None:
+    ring = Ring(4)
+    for i in range(10):
+        ring.push(i)
+    np.testing.assert_array_equal(ring.values(), [6, 7, 8, 9])
+    assert ring.total == 10
+
+
+def test_a_ring_that_is_not_full_gives_what_it_has() -> None:
+    ring = Ring(4, columns=2)
+    ring.push(np.array([1, 2]))
+    np.testing.assert_array_equal(ring.values(), [[1, 2]])
+
+
+def test_percentiles_of_nothing_are_none() -> None:
+    assert percentiles(np.zeros(0)) == {"p50": None, "p90": None, "p99": None, "p999": None, "max": None}
+    assert percentiles(np.arange(101.0))["p90"] == pytest.approx(90)
+
+
+def burn(cpu_s: float) -> None:
+    import time
+
+    end = time.thread_time() + cpu_s
+    while time.thread_time() < end:
+        pass
+
+
+def test_gl_time_is_not_the_main_threads_own() -> None:
+    timers = FrameTimers(capacity=8)
+    timers.begin()
+    burn(0.004)
+    timers.stage(0)
+    gl_s = timers.timed(lambda: burn(0.02))
+    timers.stage(STAGES.index("draw"))
+    timers.end(gl_s, wait_s=0.0, period_s=1e-3)
+    assert timers.late == 1
+    row = timers.stages.values()[0]
+    assert row[STAGES.index("draw")] >= 19
+    assert 3 <= timers.main_ms.values()[0] < 15
+    timers.restart()
+    assert timers.frame_ms.total == timers.late == 0
