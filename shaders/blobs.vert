@@ -1,0 +1,34 @@
+// The sky's light that an object keeps from the ground around it: one soft quad under each object.
+#define VERTEX
+#include "frame.glsl"
+#include "object_rows.glsl"
+
+out vec2 place;              // metres from the middle, along the footprint's sides
+flat out vec2 half_size;     // of the footprint
+flat out vec2 reach_strength;
+
+void main() {
+    int eye = gl_InstanceID % counts.x;
+    Object object = objects[gl_InstanceID / counts.x];
+    vec3 h = object.half_ground.xyz;
+    vec3 x = turned(object.orientation, vec3(1, 0, 0)), y = turned(object.orientation, vec3(0, 1, 0)), z = turned(object.orientation, vec3(0, 0, 1));
+    float lowest = object.position_scale.y - dot(abs(vec3(x.y, y.y, z.y)), h) - object.half_ground.w;
+
+    // The side that stands up most is not part of the footprint.
+    vec3 up = abs(vec3(x.y, y.y, z.y));
+    vec4 first = up.x > max(up.y, up.z) ? vec4(y, h.y) : vec4(x, h.x);
+    float second = up.z > max(up.x, up.y) ? h.y : h.z;
+    float height = 2.0 * (up.x > max(up.y, up.z) ? h.x : up.y > up.z ? h.y : h.z);
+    vec2 along = normalize(first.xz + vec2(1e-5, 0.0));
+    half_size = vec2(first.w, second) * 0.82;
+    float reach = clamp(0.45 * height, 0.06, 1.3);
+    float gap = max(lowest, 0.0) / reach;
+    reach_strength = vec2(reach * (1.0 + 0.6 * gap), 0.62 / (1.0 + 2.5 * gap * gap));
+
+    vec2 corner = vec2(gl_VertexID & 1, gl_VertexID >> 1) * 2.0 - 1.0;
+    place = corner * (half_size + reach_strength.x);
+    vec2 p = object.position_scale.xz + along * place.x + vec2(-along.y, along.x) * place.y;
+    vec3 world = vec3(p.x, object.half_ground.w, p.y);
+    world += normalize(eyes[eye].xyz - world) * 0.004 * distance(world, eyes[eye].xyz);
+    gl_Position = to_screen(world, eye);
+}

@@ -1,0 +1,1 @@
+"""The picture: ModernGL, one mesh arena, two presets."""

@@ -1,0 +1,220 @@
+"""All meshes of the world in one vertex buffer and one index buffer, drawn by indirect commands.
+
+``add`` only queues; ``pump`` uploads whole levels within a budget, once a frame; a mesh can be drawn
+when all its levels are there. Whatever is given back stays in its place for ``FRAMES_IN_FLIGHT`` more
+frames, because the GPU may still be drawing it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vrapp.core.mesh import LEVELS, VERTEX_DTYPE, Mesh, MeshLevel
+from vrapp.render.page_pool import PagePool
+
+FRAMES_IN_FLIGHT = 3
+#: VERTEX_DTYPE: position, normal, colour + roughness, material. Layout strings have no signed normalised
+#: bytes, so the shader undoes the sign of the normal.
+_VERTEX_LAYOUT = "3f4 4f1 4f1 4f1"
+_INDEX_BYTES = 4
+
+#: Where one level lies: what an indirect command needs, and the sizes to give its pages back.
+LEVEL_DTYPE = np.dtype([("first_index", "<u4"), ("index_count", "<u4"), ("base_vertex", "<i4"), ("vertices", "<u4")])
+
+
+@dataclass
+class _Upload:
+    """A mesh on its way: levels not yet uploaded, and rows of the table for those that are."""
+
+    mesh_id: int
+    levels: list[MeshLevel]
+    rows: np.ndarray  # (LEVELS,) LEVEL_DTYPE
+    done: int = 0
+    cancelled: bool = False
+
+
+class MeshArena:
+    """Owner of the meshes' GPU memory. ``add``, ``replace`` and ``release`` return at once.
+
+    Public tables, indexed by mesh id: ``levels`` (capacity, LEVELS) of LEVEL_DTYPE, where a mesh with
+    fewer levels repeats its last one; ``is_resident`` (capacity,) bool.
+    """
+
+    def __init__(self, ctx: Any, vertices: int = 1 << 19, indices: int = 1 << 21) -> None:
+        self._ctx = ctx
+        self._vertices = PagePool(ctx, VERTEX_DTYPE.itemsize, vertices)
+        self._indices = PagePool(ctx, _INDEX_BYTES, indices)
+        self.levels = np.zeros((256, LEVELS), LEVEL_DTYPE)
+        self.is_resident = np.zeros(256, bool)
+        self._free_ids = list(range(255, -1, -1))
+        self._live: set[int] = set()
+        self._queue: deque[_Upload] = deque()
+        self._uploads: dict[int, _Upload] = {}
+        self._leaving: deque[tuple[int, np.ndarray]] = deque()  # (frame when free, rows)
+        self._frame = 0
+        self._vertex_arrays: dict[int, tuple[tuple[int, int], Any]] = {}
+
+    def add(self, mesh: Mesh) -> int:
+        """Queue a mesh; its id is good at once, it can be drawn once ``resident``."""
+        if not self._free_ids:
+            self._widen_tables()
+        mesh_id = self._free_ids.pop()
+        self._live.add(mesh_id)
+        self._enqueue(mesh_id, mesh)
+        return mesh_id
+
+    def replace(self, mesh_id: int, mesh: Mesh) -> None:
+        """Put another shape under the same id; the old one is drawn until the new one is there."""
+        self._require_live(mesh_id)
+        self._enqueue(mesh_id, mesh, urgent=True)
+
+    def release(self, mesh_id: int) -> None:
+        """Forget a mesh. Its memory is used again a few frames later."""
+        self._require_live(mesh_id)
+        self._cancel_upload(mesh_id)
+        if self.is_resident[mesh_id]:
+            self._retire(self.levels[mesh_id].copy())
+        self.is_resident[mesh_id] = False
+        self.levels[mesh_id] = 0
+        self._live.remove(mesh_id)
+        self._free_ids.append(mesh_id)
+
+    def resident(self, mesh_id: int) -> bool:
+        """Whether the mesh can be drawn."""
+        return bool(self.is_resident[mesh_id])
+
+    def pump(self, budget_bytes: int) -> int:
+        """Upload queued levels, oldest first, up to the budget but at least one; bytes uploaded.
+
+        Call once a frame: it also counts the frames until released memory is free.
+        """
+        self._frame += 1
+        while self._leaving and self._leaving[0][0] <= self._frame:
+            self._give_back(self._leaving.popleft()[1])
+        sent = 0
+        while self._queue:
+            upload = self._queue[0]
+            if upload.cancelled:
+                self._queue.popleft()
+                continue
+            level = upload.levels[upload.done]
+            size = level.vertices.nbytes + level.indices.nbytes
+            if sent and sent + size > budget_bytes:
+                break
+            self._send(upload, level)
+            sent += size
+            if upload.done == len(upload.levels):
+                self._queue.popleft()
+                self._finish(upload)
+        return sent
+
+    @property
+    def pending(self) -> int:
+        """Meshes queued and not yet resident (or not yet replaced)."""
+        return len(self._uploads)
+
+    @property
+    def count(self) -> int:
+        """Meshes that exist."""
+        return len(self._live)
+
+    @property
+    def bytes_used(self) -> int:
+        """GPU bytes in pages that hold meshes (those about to be freed included)."""
+        return self._vertices.bytes_used + self._indices.bytes_used
+
+    @property
+    def bytes_capacity(self) -> int:
+        """GPU bytes of both buffers."""
+        return self._vertices.bytes_capacity + self._indices.bytes_capacity
+
+    def vertex_array(self, program: Any, positions_only: bool = False) -> Any:
+        """The arena's vertex array for a program; kept until a buffer grows or the program changes."""
+        version = (self._vertices.version, self._indices.version)
+        known = self._vertex_arrays.get(program.glo)
+        if known and known[0] == version:
+            return known[1]
+        if known:
+            known[1].release()
+        layout = (
+            [(self._vertices.buffer, "3f4 12x", "in_position")]
+            if positions_only
+            else [(self._vertices.buffer, _VERTEX_LAYOUT, "in_position", "in_normal", "in_colour", "in_material")]
+        )
+        array = self._ctx.vertex_array(program, layout, self._indices.buffer, index_element_size=_INDEX_BYTES)
+        self._vertex_arrays[program.glo] = (version, array)
+        return array
+
+    def forget_programs(self) -> None:
+        """Drop the vertex arrays of programs that were replaced."""
+        for _, array in self._vertex_arrays.values():
+            array.release()
+        self._vertex_arrays.clear()
+
+    def clear(self) -> None:
+        """Release every mesh."""
+        for mesh_id in list(self._live):
+            self.release(mesh_id)
+
+    def close(self) -> None:
+        """Delete all GL objects."""
+        self.forget_programs()
+        self._vertices.release()
+        self._indices.release()
+
+    def _enqueue(self, mesh_id: int, mesh: Mesh, urgent: bool = False) -> None:
+        if not 1 <= len(mesh.levels) <= LEVELS:
+            raise ValueError(f"A mesh has {len(mesh.levels)} levels; expected 1 to {LEVELS}.")
+        self._cancel_upload(mesh_id)
+        upload = _Upload(mesh_id, list(mesh.levels), np.zeros(LEVELS, LEVEL_DTYPE))
+        self._uploads[mesh_id] = upload
+        if urgent:
+            self._queue.appendleft(upload)
+        else:
+            self._queue.append(upload)
+
+    def _send(self, upload: _Upload, level: MeshLevel) -> None:
+        base = self._vertices.take(len(level.vertices))
+        first = self._indices.take(len(level.indices))
+        if len(level.indices):
+            self._vertices.write(base, np.ascontiguousarray(level.vertices, VERTEX_DTYPE))
+            self._indices.write(first, np.ascontiguousarray(level.indices, np.uint32))
+        upload.rows[upload.done] = (first, len(level.indices), base, len(level.vertices))
+        upload.done += 1
+
+    def _finish(self, upload: _Upload) -> None:
+        rows = upload.rows
+        rows[upload.done :] = rows[upload.done - 1]
+        if self.is_resident[upload.mesh_id]:
+            self._retire(self.levels[upload.mesh_id].copy())
+        self.levels[upload.mesh_id] = rows
+        self.is_resident[upload.mesh_id] = True
+        del self._uploads[upload.mesh_id]
+
+    def _cancel_upload(self, mesh_id: int) -> None:
+        """Drop a newer shape's predecessor that is still on its way, with the levels already sent."""
+        if upload := self._uploads.pop(mesh_id, None):
+            upload.cancelled = True
+            self._retire(upload.rows[: upload.done])
+
+    def _retire(self, rows: np.ndarray) -> None:
+        self._leaving.append((self._frame + FRAMES_IN_FLIGHT, rows))
+
+    def _give_back(self, rows: np.ndarray) -> None:
+        for row in np.unique(rows):  # a mesh with fewer levels repeats its last row
+            self._indices.give(int(row["first_index"]), int(row["index_count"]))
+            self._vertices.give(int(row["base_vertex"]), int(row["vertices"]))
+
+    def _require_live(self, mesh_id: int) -> None:
+        if mesh_id not in self._live:
+            raise KeyError(f"Mesh {mesh_id} does not exist (released before?).")
+
+    def _widen_tables(self) -> None:
+        old = len(self.is_resident)
+        self.levels = np.concatenate([self.levels, np.zeros_like(self.levels)])
+        self.is_resident = np.concatenate([self.is_resident, np.zeros(old, bool)])
+        self._free_ids = list(range(2 * old - 1, old - 1, -1))

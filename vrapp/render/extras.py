@@ -1,0 +1,74 @@
+"""What is drawn beside the scene's objects: hands, rays, rings, text panels, the comfort vignette."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vrapp.core.maths import Array
+from vrapp.core.pose import Pose
+
+#: Linear RGB in [0, 1].
+Colour = tuple[float, float, float]
+
+Anchor = Literal["top-left", "top", "top-right", "left", "centre", "right", "bottom-left", "bottom", "bottom-right"]
+
+WHITE: Colour = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class HandLook:
+    """A hand or a controller. ``pose``: the grip pose in the world; ``squeeze`` 0 open … 1 fist."""
+
+    kind: Literal["hand", "controller"]
+    pose: Pose
+    colour: Colour = (0.93, 0.76, 0.64)
+    squeeze: float = 0.0
+    left: bool = False
+
+
+@dataclass(frozen=True)
+class RayLook:
+    """A pointing ray from ``origin`` (3,) to ``end`` (3,) in world metres; brightest at the end."""
+
+    origin: Array
+    end: Array
+    colour: Colour = WHITE
+
+
+@dataclass(frozen=True)
+class GroundRing:
+    """A glowing ring that lies on the ground around ``centre`` (3,): the target of a teleport."""
+
+    centre: Array
+    radius_m: float = 0.35
+    colour: Colour = (0.35, 0.85, 1.0)
+
+
+@dataclass(frozen=True)
+class PanelText:
+    """Lines of text on a dark, rounded, translucent panel.
+
+    ``place`` is a world pose (the panel's centre, readable from its +Z side) or an anchor of the
+    screen. In a headset an anchored panel floats in front of the eyes. ``height_m`` is the height of
+    one line in the world; ``height_px`` on the screen. The first line is a title if ``title`` is set.
+    """
+
+    lines: tuple[str, ...]
+    place: Pose | Anchor = "top-left"
+    height_m: float = 0.035
+    height_px: int = 18
+    title: bool = False
+    opacity: float = 1.0
+
+
+@dataclass(frozen=True)
+class FrameExtras:
+    """Everything of one frame that is not a scene object. ``vignette`` 0 (none) … 1 (tunnel)."""
+
+    time_s: float = 0.0
+    hands: tuple[HandLook, ...] = ()
+    rays: tuple[RayLook, ...] = ()
+    rings: tuple[GroundRing, ...] = ()
+    panels: tuple[PanelText, ...] = ()
+    vignette: float = 0.0

@@ -1,0 +1,101 @@
+"""The uniform block ``Frame`` of ``shaders/frame.glsl``: eyes, light, shadows and terrain of one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vrapp.core import maths
+from vrapp.core.maths import Array
+from vrapp.core.pose import Pose, View
+from vrapp.render.daylight import Daylight
+
+NEAR_M = 0.05
+
+FRAME_DTYPE = np.dtype(
+    [
+        ("clip_from_world", "<f4", (2, 4, 4)),
+        ("ray_from_ndc", "<f4", (2, 4, 4)),
+        ("shadow_from_world", "<f4", (3, 4, 4)),
+        ("eyes", "<f4", (2, 4)),
+        ("viewer", "<f4", 4),
+        ("to_sun", "<f4", 4),
+        ("sun", "<f4", 4),
+        ("zenith", "<f4", 4),
+        ("horizon", "<f4", 4),
+        ("bounce", "<f4", 4),
+        ("shadow_texel", "<f4", 4),
+        ("terrain", "<f4", 4),
+        ("shadow_tile", "<f4", (3, 4)),
+        ("counts", "<i4", 4),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Eye:
+    """One view placed in the world. ``clip_from_world`` (4, 4); ``position`` (3,) in metres."""
+
+    position: Array
+    orientation: Array
+    clip_from_world: Array
+    ray_from_ndc: Array
+    size: tuple[int, int]
+    pixels_per_radian: float
+
+
+def place_eyes(views: tuple[View, ...], world_from_stage: Pose) -> tuple[Eye, ...]:
+    """The views as cameras in the world."""
+    eyes = []
+    for view in views:
+        pose = world_from_stage @ view.pose
+        clip_from_world = view.projection(NEAR_M) @ maths.view_matrix(pose.position, pose.orientation)
+        fov, (_, _, width, height) = view.fov, view.viewport
+        ray = np.eye(4, dtype=np.float32)
+        ray[0, 0], ray[0, 2] = (fov.tan_right - fov.tan_left) / 2, (fov.tan_right + fov.tan_left) / 2
+        ray[1, 1], ray[1, 2] = (fov.tan_up - fov.tan_down) / 2, (fov.tan_up + fov.tan_down) / 2
+        ray[2, 2] = -1
+        ray_from_ndc = maths.matrices_from(np.zeros(3), pose.orientation) @ ray
+        density = height / (fov.tan_up - fov.tan_down)
+        eyes.append(Eye(pose.position, pose.orientation, clip_from_world, ray_from_ndc, (width, height), density))
+    return tuple(eyes)
+
+
+class FrameBlock:
+    """The block's values as one numpy record, and the uniform buffer that they are written to."""
+
+    def __init__(self, ctx: Any) -> None:
+        self.values = np.zeros(1, FRAME_DTYPE)
+        self._buffer = ctx.buffer(reserve=FRAME_DTYPE.itemsize, dynamic=True)
+
+    def set_eyes(self, eyes: tuple[Eye, ...], time_s: float) -> None:
+        """Cameras, their middle, and the time of the moving things."""
+        v = self.values[0]
+        for i, eye in enumerate(eyes):
+            v["clip_from_world"][i] = eye.clip_from_world.T
+            v["ray_from_ndc"][i] = eye.ray_from_ndc.T
+            v["eyes"][i, :3] = eye.position
+        v["viewer"][:3] = np.mean([eye.position for eye in eyes], axis=0)
+        v["viewer"][3] = 1 / eyes[0].pixels_per_radian
+        v["to_sun"][3] = time_s % 3600.0
+        v["counts"][0] = len(eyes)
+
+    def set_daylight(self, light: Daylight) -> None:
+        """Sun, sky, bounce, exposure and fog."""
+        v = self.values[0]
+        v["to_sun"][:3] = light.to_sun
+        v["sun"][:] = (*light.sun, light.exposure)
+        v["zenith"][:] = (*light.zenith, light.fog_per_m)
+        v["horizon"][:3] = light.horizon
+        v["bounce"][:3] = light.bounce
+
+    def upload(self) -> None:
+        """Send the values and bind the block."""
+        self._buffer.write(self.values)
+        self._buffer.bind_to_uniform_block(0)
+
+    def release(self) -> None:
+        """Delete the buffer."""
+        self._buffer.release()

@@ -1,0 +1,230 @@
+"""Draws a frame: shadows, objects, ground, sky, then what floats in the air, for one or two eyes.
+
+Both eyes are drawn by the same instanced calls into one target, side by side. Depth is reversed
+(1 near, 0 far, 32-bit float). The light preset tone-maps in the surface shaders and has no pass after
+them; the full preset draws linear light and finishes it in ``post``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import moderngl
+import numpy as np
+
+from vrapp.core import maths, resources
+from vrapp.core.display import Target
+from vrapp.core.maths import Array
+from vrapp.core.pose import Pose, View
+from vrapp.core.scene import SceneArrays
+from vrapp.render.arena import MeshArena
+from vrapp.render.culling import DetailChooser, DrawList, commands, drawable, frustum_planes, inside
+from vrapp.render.daylight import Daylight
+from vrapp.render.extras import FrameExtras
+from vrapp.render.frame_block import Eye, FrameBlock, place_eyes
+from vrapp.render.gl_native import GL_CLIP_DISTANCE0, GL_FRAMEBUFFER_SRGB, NativeGL
+from vrapp.render.preset import LIGHT, preset_for
+from vrapp.render.scenery import Scenery
+from vrapp.render.shader_library import ShaderLibrary
+from vrapp.render.stage_clock import StageClock
+from vrapp.render.stream_buffer import StreamBuffer
+from vrapp.render.sun_shadow import SunShadow
+from vrapp.render.targets import SceneTarget
+
+
+class Renderer:
+    """Owner of everything GL but the context. ``arena`` holds the meshes that ``mesh_id`` names.
+
+    ``preset`` is "full", "light", or None for what suits the context's renderer.
+    Raises GraphicsError where a shader does not compile, UsageError for an unknown preset.
+    """
+
+    def __init__(
+        self, ctx: Any, preset: str | None = None, shader_folder: Path | None = None, light: Daylight | None = None
+    ) -> None:
+        self._ctx = ctx
+        self.renderer_name: str = ctx.info["GL_RENDERER"]
+        self._preset = preset_for(preset, self.renderer_name)
+        self.preset = self._preset.name
+        self.light = light or Daylight()
+        self._native = NativeGL(ctx)
+        self._clock = StageClock(ctx)
+        self._frame = FrameBlock(ctx)
+        self._frame.set_daylight(self.light)
+        self.arena = MeshArena(ctx)
+        self._detail = DetailChooser(self._preset.fine_pixels, self._preset.coarse_ratio)
+        self._rows = StreamBuffer(ctx)
+        self._commands = StreamBuffer(ctx)
+        self._scenery = Scenery(ctx, light=self._preset is LIGHT)
+        self._shadow = SunShadow(ctx, self._native, self._preset.shadow, self.light.to_sun)
+        self._target = SceneTarget(ctx, self._native, self._preset.samples, self._preset.colour_dtype)
+        self._programs = self._compile(shader_folder or resources.shaders())
+        self._programs_version = 0
+        self._eyes: tuple[Eye, ...] = ()
+        self.triangles_drawn = 0
+        self.objects_drawn = 0
+
+    def _compile(self, folder: Path) -> ShaderLibrary:
+        defines = self._preset.defines
+        if not self._native.has_clip_control:
+            defines += ("DEPTH_MINUS_ONE_TO_ONE",)
+        programs = ShaderLibrary(self._ctx, folder, defines)
+        programs.add("objects", "objects.vert", "objects.frag")
+        programs.add("outline", "objects.vert", "objects.frag", "OUTLINE")
+        programs.add("cast_shadow", "cast_shadow.vert", None)
+        programs.add("ground", "ground.vert", "ground.frag")
+        programs.add("grass", "grass.vert", "grass.frag", *self._scenery.grass_defines)
+        programs.add("blobs", "blobs.vert", "blobs.frag")
+        programs.add("sky", "sky.vert", "sky.frag")
+        return programs
+
+    def set_ground(self, heights: Array, cell_m: float) -> None:
+        """Give the ground a shape: (N, N) float32 metres around the origin, ``cell_m`` metres a cell."""
+        self._scenery.set_heights(heights, cell_m)
+
+    def draw(
+        self, views: tuple[View, ...], world_from_stage: Pose, scene: SceneArrays, target: Target, extras: FrameExtras
+    ) -> None:
+        """Draw ``views`` (one or two) of the scene into ``target``."""
+        self._clock.begin_frame()
+        eyes = self._eyes = place_eyes(views, world_from_stage)
+        self._frame.set_eyes(eyes, extras.time_s)
+        self._scenery.place(self._frame)
+        draws = drawable(scene, self.arena)
+        draws.rows["ground_y"] = self._scenery.height_at(draws.rows["position"])
+        viewer = self._frame.values[0]["viewer"][:3].copy()
+        level, distance = self._detail.choose(scene, draws, viewer, eyes[0].pixels_per_radian)
+        centres = self._shadow.place(self._frame, viewer, _ahead(eyes))
+        self._frame.upload()
+        self._rows.write(draws.rows).bind_to_storage_buffer(1)
+        self._target.fit((sum(e.size[0] for e in eyes), eyes[0].size[1]))
+        self._begin_state()
+        with self._clock.stage("shadow"):
+            self._shadow.draw(self.arena, self._programs["cast_shadow"], draws, level, centres)
+        self._draw_picture(eyes, draws, self._visible(eyes, draws, distance), level)
+        self._end_state()
+        with self._clock.stage("present"):
+            self._present(views, target)
+
+    def _visible(self, eyes: tuple[Eye, ...], draws: DrawList, distance: Array) -> np.ndarray:
+        """Indices of the draws that any eye sees, nearest first (what is behind is then not shaded)."""
+        seen = np.zeros(len(draws.slots), bool)
+        for eye in eyes:
+            seen |= inside(frustum_planes(eye.clip_from_world), draws.rows["position"], draws.radius)
+        chosen = np.flatnonzero(seen)
+        order: np.ndarray = chosen[np.argsort(distance[chosen], kind="stable")]
+        return order
+
+    def _draw_picture(self, eyes: tuple[Eye, ...], draws: DrawList, chosen: np.ndarray, level: np.ndarray) -> None:
+        ctx, programs, n = self._ctx, self._programs, len(eyes)
+        out = commands(self.arena, draws, chosen, level[chosen], n)
+        self.objects_drawn = len(chosen)
+        self.triangles_drawn = int(out["count"].sum()) // 3
+        self._target.framebuffer.use()
+        self._target.framebuffer.clear(depth=0.0)
+        self._shadow.use(0)
+        if n == 2:
+            ctx.enable_direct(GL_CLIP_DISTANCE0)
+        with self._clock.stage("objects"):
+            if len(out):
+                array = self.arena.vertex_array(programs["objects"])
+                array.render_indirect(self._commands.write(out), count=len(out))
+        with self._clock.stage("grass"):
+            ctx.disable(moderngl.CULL_FACE)
+            self._scenery.draw_grass(programs, n)
+            ctx.enable(moderngl.CULL_FACE)
+        with self._clock.stage("ground"):
+            self._scenery.draw_ground(programs, n)
+        with self._clock.stage("blobs"):
+            self._draw_blobs(len(draws.slots), n)
+        with self._clock.stage("sky"):
+            self._scenery.draw_sky(programs, n)
+        ctx.disable_direct(GL_CLIP_DISTANCE0)
+
+    def _draw_blobs(self, objects: int, eyes: int) -> None:
+        """Contact shadows: multiply the ground under every object."""
+        if not objects:
+            return
+        ctx = self._ctx
+        ctx.enable(moderngl.BLEND)
+        ctx.disable(moderngl.CULL_FACE)
+        ctx.blend_func = moderngl.DST_COLOR, moderngl.ZERO
+        self._target.framebuffer.depth_mask = False
+        self._scenery.array(self._programs, "blobs").render(
+            moderngl.TRIANGLE_STRIP, vertices=4, instances=objects * eyes
+        )
+        self._target.framebuffer.depth_mask = True
+        ctx.enable(moderngl.CULL_FACE)
+        ctx.disable(moderngl.BLEND)
+
+    def _present(self, views: tuple[View, ...], target: Target) -> None:
+        """Resolve the picture into each view's place in the target."""
+        if not target.srgb_encode:  # the pixels are encoded already
+            self._ctx.disable_direct(GL_FRAMEBUFFER_SRGB)
+        x = 0
+        for i, view in enumerate(views):
+            u, v, w, h = view.viewport
+            into = target.framebuffers[min(i, len(target.framebuffers) - 1)]
+            self._native.blit(self._target.framebuffer, (x, 0, w, h), into, (u, v))
+            x += w
+        if not target.srgb_encode:
+            self._ctx.enable_direct(GL_FRAMEBUFFER_SRGB)
+
+    def _begin_state(self) -> None:
+        ctx = self._ctx
+        ctx.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
+        ctx.depth_func = ">="
+        self._native.clip_depth_zero_to_one(True)
+
+    def _end_state(self) -> None:
+        """Leave the context as others expect to find it."""
+        self._ctx.enable_only(moderngl.NOTHING)
+        self._ctx.depth_func = "<="
+        self._native.clip_depth_zero_to_one(False)
+
+    def read_pixels(self) -> np.ndarray:
+        """The last picture of the first view: (H, W, 3) uint8, sRGB, top row first. Waits for the GPU."""
+        if not self._eyes:
+            raise RuntimeError("read_pixels before the first draw.")
+        size = self._eyes[0].size
+        picture = self._ctx.simple_framebuffer(size, 4)
+        try:
+            self._native.blit(self._target.framebuffer, (0, 0, *size), picture, (0, 0))
+            rows = np.frombuffer(picture.read(components=3, alignment=1), np.uint8)
+            return np.ascontiguousarray(rows.reshape(size[1], size[0], 3)[::-1])
+        finally:
+            picture.release()
+
+    @property
+    def draw_cpu_s(self) -> float:
+        """Main-thread CPU seconds inside GL calls of the last frame (llvmpipe works inside them)."""
+        return self._clock.gl_cpu_s
+
+    def stage_ms(self) -> dict[str, float]:
+        """GPU milliseconds of each stage, a few frames old."""
+        return self._clock.stage_ms()
+
+    def reload_if_changed(self) -> str | None:
+        """Compile shaders that were saved since; one line to show, or None. Cheap: call every frame."""
+        told = self._programs.reload_if_changed()
+        if self._programs.version != self._programs_version:
+            self._programs_version = self._programs.version
+            self.arena.forget_programs()
+            self._scenery.forget_programs()
+        return told
+
+    def release(self) -> None:
+        """Delete every GL object of the renderer, the arena's included."""
+        self.arena.close()
+        owned = (self._scenery, self._shadow, self._target, self._rows, self._commands, self._frame, self._programs)
+        for part in owned:
+            part.release()
+
+
+def _ahead(eyes: tuple[Eye, ...]) -> Array:
+    """Unit vector along the ground in which the viewer looks."""
+    forward = maths.forward(eyes[0].orientation)
+    flat = np.array([forward[0], 0, forward[2]], np.float32)
+    length = float(np.linalg.norm(flat))
+    return flat / length if length > 1e-3 else flat

@@ -1,0 +1,119 @@
+"""Sky, ground and grass: the place that objects stand in. Made by shaders, from a few numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from vrapp.core.maths import Array
+from vrapp.render.frame_block import FrameBlock
+from vrapp.render.shader_library import ShaderLibrary
+
+_HORIZON_M = 2600.0
+_VALLEY_SLACK_M = 40.0  # how far the viewer may go before the ring of hills follows
+
+
+def ground_disc(rings: int, segments: int) -> tuple[Array, np.ndarray]:
+    """Vertices (V, 2) float32 in metres from the viewer and triangles (T, 3) uint32, CCW from above.
+
+    Rings lie ever farther apart, so that triangles have about equal size in the picture.
+    """
+    growth = np.linspace(0, 1, rings + 1)[1:]
+    radii = 0.9 * (np.exp(growth * math.log(_HORIZON_M / 0.9 + 1)) - 1)
+    angles = np.linspace(0, 2 * np.pi, segments, endpoint=False)
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=-1)  # (S, 2)
+    points = (radii[:, None, None] * circle).reshape(-1, 2)
+    vertices = np.concatenate([np.zeros((1, 2)), points]).astype(np.float32)
+    s = np.arange(segments)
+    after = (s + 1) % segments
+    middle = np.stack([np.zeros_like(s), 1 + after, 1 + s], axis=-1)
+    inner = 1 + np.arange(rings - 1)[:, None] * segments  # (R-1, 1)
+    a, b = inner + s, inner + after
+    c, d = a + segments, b + segments
+    band = np.stack([a, b, c, b, d, c], axis=-1).reshape(-1, 3)
+    return vertices, np.concatenate([middle, band]).astype(np.uint32)
+
+
+class Scenery:
+    """Owner of what draws ground, grass and sky."""
+
+    def __init__(self, ctx: Any, light: bool) -> None:
+        self._ctx = ctx
+        vertices, triangles = ground_disc(40 if light else 90, 80 if light else 200)
+        self._ground = ctx.buffer(vertices.tobytes())
+        self._ground_indices = ctx.buffer(triangles.tobytes())
+        self.ground_triangles = len(triangles)
+        self.grass_cell_m, self.grass_side = (0.36, 34) if light else (0.22, 110)
+        self._heights = ctx.texture((1, 1), 1, np.zeros(1, np.float32).tobytes(), dtype="f4")
+        self._field: Array = np.zeros((1, 1), np.float32)
+        self._half_edge_m = 0.0
+        self._valley = np.zeros(2, np.float32)
+        self._arrays: dict[str, Any] = {}
+
+    @property
+    def grass_defines(self) -> tuple[str, ...]:
+        """Compile-time figures of the grass shader."""
+        return (f"GRASS_CELL {self.grass_cell_m}", f"GRASS_SIDE {self.grass_side}")
+
+    def set_heights(self, heights: Array, cell_m: float) -> None:
+        """Terrain around the origin: (N, N) float32 metres, rows along +Z, columns along +X."""
+        self._field = np.ascontiguousarray(heights, np.float32)
+        self._half_edge_m = self._field.shape[0] * cell_m / 2
+        self._heights.release()
+        side = self._field.shape[::-1]
+        self._heights = self._ctx.texture(side, 1, self._field.tobytes(), dtype="f4")
+        self._heights.repeat_x = self._heights.repeat_y = False
+
+    def height_at(self, positions: Array) -> Array:
+        """Ground height (M,) under positions (M, 3), as the shader has it (nearest cell)."""
+        if not self._half_edge_m:
+            return np.zeros(len(positions), np.float32)
+        n = self._field.shape[0]
+        cell = ((positions[:, [2, 0]] / (2 * self._half_edge_m) + 0.5) * n).astype(int)
+        inside = ((cell >= 0) & (cell < n)).all(axis=1)
+        cell = np.clip(cell, 0, n - 1)
+        height: Array = np.where(inside, self._field[cell[:, 0], cell[:, 1]], 0).astype(np.float32)
+        return height
+
+    def place(self, frame: FrameBlock) -> None:
+        """Tell the frame block where the terrain is; the valley follows a viewer who leaves its middle."""
+        v = frame.values[0]
+        offset = v["viewer"][[0, 2]] - self._valley
+        if (away := float(np.linalg.norm(offset))) > _VALLEY_SLACK_M:
+            self._valley += offset * (1 - _VALLEY_SLACK_M / away)
+        v["terrain"][:] = (self._half_edge_m, *self._valley, 0)
+
+    def draw_ground(self, programs: ShaderLibrary, eyes: int) -> None:
+        """The ground; shadow atlas on unit 0."""
+        self._heights.use(1)
+        self.array(programs, "ground").render(instances=eyes)
+
+    def draw_grass(self, programs: ShaderLibrary, eyes: int) -> None:
+        """Tufts near the viewer; both sides of a blade are seen."""
+        self.array(programs, "grass").render(vertices=15, instances=self.grass_side**2 * eyes)
+
+    def draw_sky(self, programs: ShaderLibrary, eyes: int) -> None:
+        """Whatever nothing else has covered."""
+        self.array(programs, "sky").render(vertices=3, instances=eyes)
+
+    def array(self, programs: ShaderLibrary, name: str) -> Any:
+        """The vertex array of a program that makes its own vertices (the ground has a buffer)."""
+        if name not in self._arrays:
+            buffers = [(self._ground, "2f4", "in_offset")] if name == "ground" else []
+            indices = self._ground_indices if name == "ground" else None
+            self._arrays[name] = self._ctx.vertex_array(programs[name], buffers, indices)
+        return self._arrays[name]
+
+    def forget_programs(self) -> None:
+        """Drop the vertex arrays of programs that were replaced."""
+        for array in self._arrays.values():
+            array.release()
+        self._arrays.clear()
+
+    def release(self) -> None:
+        """Delete all GL objects."""
+        self.forget_programs()
+        for owned in (self._ground, self._ground_indices, self._heights):
+            owned.release()

@@ -1,0 +1,28 @@
+"""A GPU buffer that is written anew every frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class StreamBuffer:
+    """Grows to what is written into it; orphaned on each write, so that writing never waits for the GPU."""
+
+    def __init__(self, ctx: Any, reserve: int = 1 << 14) -> None:
+        self._buffer = ctx.buffer(reserve=reserve, dynamic=True)
+
+    def write(self, contents: np.ndarray) -> Any:
+        """Upload a contiguous array; the GL buffer."""
+        size = self._buffer.size
+        while size < contents.nbytes:
+            size *= 2
+        self._buffer.orphan(size)
+        if contents.nbytes:
+            self._buffer.write(contents)
+        return self._buffer
+
+    def release(self) -> None:
+        """Delete the buffer."""
+        self._buffer.release()
