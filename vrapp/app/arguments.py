@@ -125,6 +125,18 @@ def input_file(option: str) -> Callable[[str], Path]:
     return parse
 
 
+def input_folder(option: str) -> Callable[[str], Path]:
+    """Parses the path of a folder that is there."""
+
+    def parse(text: str) -> Path:
+        path = Path(text).expanduser()
+        if not path.is_dir():
+            raise InputFileError(f"{option}: there is no folder '{text}'.")
+        return path
+
+    return parse
+
+
 def output_file(option: str, *endings: str) -> Callable[[str], Path]:
     """Parses the path of a file to write; ``endings`` are the formats that are written."""
 

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Sequence
 
 from vrapp.app import outputs
-from vrapp.app.arguments import Parser, folder, input_file, nearest, output_file, whole
+from vrapp.app.arguments import Parser, folder, input_file, input_folder, nearest, output_file, whole
 from vrapp.app.options import MAX_SEED, Options, check_outputs, parse_options
 from vrapp.app.program import program
 from vrapp.core.errors import UsageError
 
 BENCHES = ("frame", "generate", "scale", "record")
+TRAINED = ("objects",)
 
 
 def enter(words: Sequence[str]) -> int:
@@ -69,13 +70,35 @@ def bench(words: Sequence[str]) -> int:
 
 
 def train(words: Sequence[str]) -> int:
-    """Training; the networks that this version trains are in ``TRAINED``."""
-    raise UsageError("Training is not wired yet.")
+    """Training, with checkpoints; started again it goes on from the last one."""
+    what, rest = _kind("train", words, TRAINED)
+    parser = Parser(f"train {what}", "Trains the object generator from a folder of 3-D models.")
+    parser.add_argument("--data", metavar="DIR", type=input_folder("--data"), required=True, help="the models")
+    out = output_file("--out", ".safetensors")
+    parser.add_argument("--out", metavar="FILE", type=out, required=True, help="the weights file to write")
+    found = parser.parse(rest)
+    outputs.check_file(found.out, "--out")
+    _log_to_stderr()
+    from vrapp.training import objects
+
+    objects.train_objects(found.data, found.out)
+    return 0
 
 
 def evaluate(words: Sequence[str]) -> int:
     """Metrics of trained weights."""
-    raise UsageError("Evaluation is not wired yet.")
+    what, rest = _kind("evaluate", words, TRAINED)
+    parser = Parser(f"evaluate {what}", "Prints the generator's metrics beside their baselines.")
+    parser.add_argument("--data", metavar="DIR", type=input_folder("--data"), help="the models it is compared with")
+    parser.add_argument("--json", metavar="P.json", type=output_file("--json", ".json"), help="write the table there")
+    _add_seed_and_weights(parser)
+    found = parser.parse(rest)
+    if found.json:
+        outputs.check_file(found.json, "--json")
+    _log_to_stderr()
+    from vrapp.training import evaluate as evaluate_module
+
+    return evaluate_module.run(found.data, found.weights, found.seed, found.json)
 
 
 def _kind(command: str, words: Sequence[str], kinds: Sequence[str]) -> tuple[str, list[str]]:

@@ -12,6 +12,7 @@ from vrapp.app.arguments import Parser, folder, input_file, one_of, output_file,
 from vrapp.app.program import program
 from vrapp.core import resources
 from vrapp.core.errors import UsageError
+from vrapp.study import parts
 
 DISPLAYS = ("auto", "openxr", "desktop", "offscreen")
 POLICIES = ("adaptive", "frozen", "random")
@@ -68,6 +69,7 @@ def check_outputs(options: Options) -> None:
     if options.stats:
         outputs.check_file(options.stats, "--stats")
     if options.record:
+        parts.check_free(options.record)
         outputs.check_folder(options.record, "--record")
 
 
