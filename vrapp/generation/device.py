@@ -19,8 +19,6 @@ FIXED_CAPACITIES = (
     Capacity(12_000, 12_000, 12_000),
     Capacity(3_000, 3_000, 3_000),
 )
-#: How far coarse levels are grown, in voxels of the 64-grid, so that thin parts survive the pooling.
-_GROWN_VOXELS = (0.0, 0.15, 0.6)
 
 
 class Decoder(Protocol):
@@ -55,11 +53,19 @@ class SurfaceSet:
 
 
 def coarser(grid: Tensor, level: int) -> Tensor:
-    """The grid (7, R, R, R) of a level of detail: pooled by 2 per level and slightly grown."""
+    """The grid (7, R, R, R) of a level of detail, pooled by 2 per level.
+
+    Parts less than a coarse voxel thick would vanish in the mean: away from any thicker core they take
+    the least distance instead, which thickens them.
+    """
     if level == 0:
         return grid
-    pooled = functional.avg_pool3d(grid[None], 2**level)[0]
-    return torch.cat((pooled[:1] - _GROWN_VOXELS[level] / TRUNCATION_VOXELS, pooled[1:]))
+    step = 2**level
+    mean = functional.avg_pool3d(grid[None], step)[0]
+    least = -functional.max_pool3d(-grid[None, :1], step)[0]  # (1, R, R, R)
+    core = (least < -step / 2 / TRUNCATION_VOXELS).float()
+    is_thick = functional.max_pool3d(core[None], 3, stride=1, padding=1)[0] > 0
+    return torch.cat((torch.where(is_thick, mean[:1], least), mean[1:]))
 
 
 class SurfacePipeline:

@@ -251,6 +251,8 @@ class WorkerGenerator:
 
     def _on_death(self) -> None:
         """Replace the worker, unless it keeps dying. A request that was at work in two deaths is dropped."""
+        was_ready = self.state is State.READY
+        self._process.join(0.05)  # for its exit code
         self._end_process()
         self._deaths_in_a_row += 1
         log.error("the generator's worker ended (exit code %s)\n%s", self._process.exitcode, self._crash)
@@ -261,7 +263,7 @@ class WorkerGenerator:
                 pending.is_answered = True
             return
         at_work = next((p for p in self._pending.values() if not p.is_answered), None)
-        if at_work is not None:
+        if at_work is not None and was_ready:
             at_work.deaths += 1
             at_work.is_answered = at_work.deaths >= DEATHS_IN_A_ROW - 1
         self._start()

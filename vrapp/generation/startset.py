@@ -169,8 +169,9 @@ class StartSetBuilder:
 
     def update(self, frame_index: int) -> list[GeneratedObject]:
         """What has become ready since the last call; once a frame until ``is_done``."""
+        was_done = self.is_done
         fresh = self._wishes.update(frame_index)
-        if fresh and self.is_done:
+        if self.is_done and not was_done:
             made = self._wishes.made
             save(self._key, [made[wish] for wish in sorted(made)], self._folder)
         return fresh

@@ -25,7 +25,7 @@ from vrapp.core.mesh import TRUNCATION_VOXELS
 from vrapp.generation import cases
 
 VERTEX_BYTES = 24
-_SHARPNESS = 0.04  # weight of staying at the mean crossing: lower is sharper, and noisier
+_SHARPNESS = 0.02  # weight of staying at the mean crossing: lower is sharper, and noisier
 _OUTSIDE = 1.0
 
 
@@ -41,8 +41,9 @@ class Capacity:
 @dataclass(frozen=True)
 class Surface:
     """``vertices`` (V, 24) uint8 in ``core.mesh.VERTEX_DTYPE``'s layout, ``triangles`` (2·Q, 3) int32, CCW
-    outside. ``counts`` (3,) int64: cells, vertices and quads that the field needs; the first
-    ``counts[1]`` vertices and ``2·counts[2]`` triangles hold, if no count is over its capacity."""
+    outside. ``counts`` (3,) int64: cells, vertices and quads of the field; the first ``counts[1]``
+    vertices and ``2·counts[2]`` triangles hold. Where one is over its capacity nothing holds (with too
+    few cells the other two are too small as well)."""
 
     vertices: Tensor
     triangles: Tensor
@@ -159,8 +160,8 @@ def _connect(field: _Field, capacity: Capacity) -> _Topology:
     quad = torch.arange(capacity.quads, device=cells.device)[:, None].expand(-1, 4)
     vertex_quads[vertex * 12 + edge] = quad
     node = (cell // (side * side) * field.nodes + cell // side % side) * field.nodes + cell % side
-    counts = torch.stack((active.sum(), last[-1], crossed.sum()))
-    return _Topology(vertex_cell, vertex, node, axis, vertex_quads.view(-1, 12)[:-1], counts)
+    needed = torch.stack((active.sum(), last[-1], crossed.sum()))
+    return _Topology(vertex_cell, vertex, node, axis, vertex_quads.view(-1, 12)[:-1], needed)
 
 
 def _node_position(node: Tensor, nodes: int) -> Tensor:
@@ -179,8 +180,9 @@ def _crossings(field: _Field, topology: _Topology) -> tuple[Tensor, Tensor]:
     along = (low / (low - high)).nan_to_num_(0.5).clamp_(0.0, 1.0)[:, None]
     ahead = values[(ends[..., None] + strides).clamp_(max=len(values) - 1)]  # (Q, 2, 3)
     behind = values[(ends[..., None] - strides).clamp_(min=0)]
-    slope = torch.lerp((ahead - behind)[:, 0], (ahead - behind)[:, 1], along)
-    axis = functional.one_hot(topology.quad_axis, 3).float()
+    axis = functional.one_hot(topology.quad_axis, 3)
+    across = torch.lerp((ahead - behind)[:, 0], (ahead - behind)[:, 1], along)
+    slope = torch.where(axis > 0, 2 * (high - low)[:, None], across)
     position = _node_position(topology.quad_node, nodes) + along * axis
     return position, functional.normalize(slope, dim=1, eps=1e-12)
 
