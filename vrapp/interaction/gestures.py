@@ -104,7 +104,7 @@ class Interaction:
             elif opened or (not hand.tracked and now_ns - hand.lost_since_ns > LOST_NS):
                 events.append(self._release(hand, now_ns))
             elif hand.tracked:
-                hand.carry(float(np.nan_to_num(state.stick[1])), self._chest(), dt_s, now_ns)
+                hand.carry(self._lever_stick(hand, state), self._chest(), dt_s, now_ns)
             return
         hand.hit = self._aim(hand, arrays) if hand.tracked else None
         handle = NO_HANDLE if hand.hit is None else hand.hit.handle
@@ -123,6 +123,11 @@ class Interaction:
         """May a hand take what is in this slot?"""
         category = int(arrays.category[slot])
         return self._graspable is None or (0 <= category < len(self._graspable) and bool(self._graspable[category]))
+
+    @staticmethod
+    def _lever_stick(hand: Hand, state: HandState) -> float:
+        """The left stick walks; only the right one pushes and pulls."""
+        return float(np.nan_to_num(state.stick[1])) if hand.index == RIGHT else 0.0
 
     def _chest(self) -> Array:
         return self.head.position - np.array([0, 0.25, 0], np.float32)
