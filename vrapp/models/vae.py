@@ -28,8 +28,8 @@ class VaeConfig:
 
     resolution: int = 64
     latent_channels: int = 8
-    encoder: tuple[int, int, int] = (32, 64, 160)
-    decoder: tuple[int, int, int] = (32, 96, 192)
+    encoder: tuple[int, int, int] = (48, 64, 160)
+    decoder: tuple[int, int, int] = (32, 80, 192)
     blocks: tuple[int, int, int] = (1, 2, 1)
     head: int = 128
 
@@ -82,7 +82,7 @@ class Encoder(nn.Module):
         super().__init__()
         c16, c8, c4 = config.encoder
         self.stem = nn.Conv3d(64 + 7 * 8, c16, 1)
-        self.block16 = ResidualBlock(c16)
+        self.mix16 = nn.Conv3d(c16, c16, 1)
         self.down8 = nn.Conv3d(c16 * 8, c8, 1)
         self.block8 = ResidualBlock(c8)
         self.down4 = nn.Conv3d(c8 * 8, c4, 1)
@@ -92,7 +92,8 @@ class Encoder(nn.Module):
 
     def forward(self, distance: Tensor, look: Tensor) -> tuple[Tensor, Tensor]:
         x = torch.cat([space_to_depth(distance, 4), space_to_depth(look, 2)], 1)  # (B, 120, 16³)
-        x = self.block16(self.stem(x.contiguous(memory_format=torch.channels_last_3d)))
+        x = self.stem(x.contiguous(memory_format=torch.channels_last_3d))
+        x = x + self.mix16(functional.silu(x))  # (B, c16, 16³)
         x = self.block8(self.down8(space_to_depth(x, 2)))  # (B, c8, 8³)
         x = self.block4(self.down4(space_to_depth(x, 2)))  # (B, c4, 4³)
         x = self.out(functional.silu(self.norm(x)))

@@ -14,20 +14,21 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Chances and ranges.  `jitter` is the chance of a shape that no longer fills the box."""
+    """Chances and ranges.  Of `resize` of the shapes the sides are scaled; `jitter` is the chance of a shape that no longer fills the box."""
 
     mirror: float = 0.5
+    resize: float = 0.5
     quarter_turn: float = 0.15
     scale: float = 0.25
     jitter: float = 0.35
     recolour: float = 0.6
 
 
-MILD = AugmentConfig(quarter_turn=0.0, scale=0.12, jitter=0.0, recolour=0.5)
-NONE = AugmentConfig(0.0, 0.0, 0.0, 0.0, 0.0)
+MILD = AugmentConfig(resize=0.7, quarter_turn=0.0, scale=0.12, jitter=0.0, recolour=0.5)
+NONE = AugmentConfig(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-def resize_matrix(centre: Tensor, scale: Tensor, size: int, outside_hint: bool = True) -> Tensor:
+def resize_matrix(centre: Tensor, scale: Tensor, size: int) -> Tensor:
     """(B, size, size) linear-interpolation matrices: out(i) reads in at (i − size/2 − centre)/scale.
 
     `centre` (B,) shift in voxels of this grid, `scale` (B,).  Rows that read outside repeat the border,
@@ -73,8 +74,11 @@ def augment(
     room = ((56 - stretch * extent) / 2).clamp(min=0) * (smaller < 1)[:, None]
     shift = (2 * torch.rand(b, 3, generator=rng) - 1) * room
     if config.scale > 0 or config.jitter > 0:
-        distance = _apply(distance, [resize_matrix(shift[:, a], stretch[:, a], 64) for a in range(3)])
-        look = _apply(look, [resize_matrix(shift[:, a] / 2, stretch[:, a], 32) for a in range(3)])
+        some = torch.nonzero(chance(config.resize)).flatten()
+        stretch, shift = stretch[some], shift[some]
+        full = [resize_matrix(shift[:, axis], stretch[:, axis], 64) for axis in range(3)]
+        half = [resize_matrix(shift[:, axis] / 2, stretch[:, axis], 32) for axis in range(3)]
+        distance[some], look[some] = _apply(distance[some], full), _apply(look[some], half)
     for flipped in torch.nonzero(chance(config.mirror)).flatten().tolist():
         distance[flipped], look[flipped] = distance[flipped].flip(1), look[flipped].flip(1)
     for turned in torch.nonzero(chance(config.quarter_turn)).flatten().tolist():

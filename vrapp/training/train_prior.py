@@ -71,11 +71,16 @@ def train_prior(
     config: PriorConfig,
     plan: PriorTraining,
     progress: Callable[[int, dict[str, float]], None] | None = None,
+    start_from: LatentPrior | None = None,
 ) -> tuple[LatentPrior, dict[str, float]]:
-    """The prior with the best held-out likelihood, in eval mode, and its figures (nats a number)."""
+    """The prior with the best held-out likelihood, in eval mode, and its figures (nats a number).
+
+    `start_from` is a prior of an earlier state of the same VAE, to go on from."""
     torch.manual_seed(plan.seed)
     rng = torch.Generator().manual_seed(plan.seed)
     prior = LatentPrior(config)
+    if start_from is not None:
+        prior.load_state_dict(start_from.state_dict())
     prior.set_bins(train.mean.flatten(0, 1))
     optimiser = torch.optim.AdamW(
         prior.parameters(), plan.rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay

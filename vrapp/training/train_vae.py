@@ -92,6 +92,7 @@ def train_vae(
     Under `torchrun` each process takes its share of the batch.
     """
     peers = Peers()
+    folder.mkdir(parents=True, exist_ok=True)
     model = new_model(plan.model, plan.seed)
     optimiser = torch.optim.AdamW(
         model.parameters(), plan.rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay

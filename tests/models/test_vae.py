@@ -1,0 +1,85 @@
+"""Shapes, ranges and invariants of the shape VAE."""
+
+import pytest
+import torch
+
+from vrapp.models.vae import (
+    ShapeVAE,
+    VaeConfig,
+    VaeLossWeights,
+    depth_to_space,
+    space_to_depth,
+    split_grid,
+    vae_loss,
+)
+
+SMALL = VaeConfig(encoder=(16, 16, 16), decoder=(16, 16, 16), blocks=(1, 1, 1), head=16)
+
+
+def a_ball() -> torch.Tensor:
+    """(1, 7, 64, 64, 64) red ball of 20 voxels' radius."""
+    line = torch.arange(64) + 0.5 - 32
+    radius = (line[:, None, None] ** 2 + line[None, :, None] ** 2 + line[None, None] ** 2).sqrt()
+    grid = torch.zeros(1, 7, 64, 64, 64)
+    grid[0, 0] = ((radius - 20) / 4).clamp(-1, 1)
+    grid[0, 1] = 1.0
+    return grid
+
+
+def test_depth_to_space_undoes_space_to_depth() -> None:
+    grid = torch.rand(2, 3, 8, 8, 8)
+    assert torch.equal(depth_to_space(space_to_depth(grid, 4), 4), grid)
+
+
+def test_encode_and_decode_shapes_and_ranges() -> None:
+    model = ShapeVAE(SMALL).eval()
+    mean, logvar = model.encode(a_ball())
+    assert mean.shape == logvar.shape == (1, 8, 4, 4, 4)
+    for resolution in (64, 32, 16):
+        grid = model.decode(mean, resolution)
+        assert grid.shape == (1, 7, resolution, resolution, resolution)
+        assert grid[:, 0].abs().max() <= 1 and grid[:, 1:].min() >= 0 and grid[:, 1:].max() <= 1
+
+
+def test_wrong_shapes_are_named() -> None:
+    model = ShapeVAE(SMALL)
+    with pytest.raises(ValueError, match="grid"):
+        model.encode(torch.zeros(1, 7, 32, 32, 32))
+    with pytest.raises(ValueError, match="latent"):
+        model.decode(torch.zeros(1, 512))
+    with pytest.raises(ValueError, match="resolution"):
+        model.decode(torch.zeros(1, 8, 4, 4, 4), 48)
+
+
+def test_colours_are_kept_near_the_surface_alone() -> None:
+    _, look = split_grid(a_ball())
+    assert look.shape == (1, 7, 32, 32, 32)
+    assert look[0, 0, 16, 16, 16] == 0  # deep inside: no colour
+    assert torch.equal(look[0, 0], look[0, 6])  # premultiplied red is the mask
+
+
+def test_saturated_targets_ask_only_for_at_least_that_far() -> None:
+    distance, target = torch.ones(1, 1, 64, 64, 64), torch.zeros(1, 7, 32, 32, 32)
+    zeros = torch.zeros(1, 8, 4, 4, 4)
+    weights = VaeLossWeights(occupancy=0.0, beta=0.0)
+    look = torch.zeros(1, 6, 32, 32, 32)
+    far, _ = vae_loss(3 * distance, look, distance, target, zeros, zeros, weights)
+    near, _ = vae_loss(0.5 * distance, look, distance, target, zeros, zeros, weights)
+    assert far == 0 and near > 0.4
+
+
+def test_a_few_steps_of_training_lower_the_loss() -> None:
+    torch.manual_seed(0)
+    model = ShapeVAE(SMALL)
+    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
+    distance, look = split_grid(a_ball())
+    losses = []
+    for _ in range(12):
+        mean, logvar = model.encoder(distance, look)
+        raw, colours = model.decoder(mean)
+        loss, _ = vae_loss(raw, colours, distance, look, mean, logvar, VaeLossWeights())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.8 * losses[0]

@@ -1,0 +1,80 @@
+"""Set metrics against hand-made cases and against scipy's k-d tree."""
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from vrapp.training.metrics import (
+    chamfer_matrix,
+    closed_share,
+    frechet_distance,
+    iou,
+    novelty,
+    one_nna_interval,
+    one_nn_told,
+    set_scores,
+)
+
+
+def test_chamfer_of_two_points_by_hand() -> None:
+    first = np.array([[[0, 0, 0], [1, 0, 0]]], np.float32)
+    second = np.array([[[0, 0, 0], [0, 2, 0]]], np.float32)
+    # first → second: 0 and 1; second → first: 0 and 4.
+    assert chamfer_matrix(first, second)[0, 0] == pytest.approx(0.5 + 2.0, abs=1e-5)
+
+
+def test_chamfer_agrees_with_a_kd_tree() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.random((3, 64, 3), np.float32), rng.random((4, 64, 3), np.float32)
+    found = chamfer_matrix(first, second, block=3)
+    for i, a in enumerate(first):
+        for j, b in enumerate(second):
+            there, back = cKDTree(b).query(a)[0], cKDTree(a).query(b)[0]
+            assert found[i, j] == pytest.approx((there**2).mean() + (back**2).mean(), rel=1e-3, abs=1e-6)
+
+
+def test_copies_of_the_references_score_perfect_cover_and_are_told_apart_never() -> None:
+    far = 1.0 - np.eye(4)
+    scores = set_scores(np.where(np.eye(4) > 0, 0.0, 1.0), far, far)
+    assert scores.mmd == 0.0
+    assert scores.cov == 1.0
+    assert scores.one_nna == 0.0  # under one half: copying
+
+
+def test_two_distant_clusters_are_always_told_apart() -> None:
+    near = np.full((3, 3), 0.1)
+    scores = set_scores(np.full((3, 3), 9.0), near, near)
+    assert (scores.one_nna, scores.one_nna_samples, scores.one_nna_references) == (1.0, 1.0, 1.0)
+    assert scores.cov == pytest.approx(1 / 3)
+
+
+def test_sets_of_one_distribution_come_near_one_half() -> None:
+    rng = np.random.default_rng(1)
+    line = rng.random(600)
+    a, b = line[:300], line[300:]
+    told = one_nn_told(abs(a[:, None] - b), abs(a[:, None] - a), abs(b[:, None] - b))
+    low, high = one_nna_interval(*told)
+    assert low < 0.5 < high
+
+
+def test_novelty_compares_medians_of_nearest_distances() -> None:
+    assert novelty(np.array([[2.0, 5.0], [4.0, 9.0]]), np.array([[1.0, 3.0]])) == pytest.approx(3.0)
+
+
+def test_iou_by_hand() -> None:
+    a, b = np.array([True, True, False]), np.array([True, False, True])
+    assert iou(a, b) == pytest.approx(1 / 3)
+    assert iou(a & ~a, b & ~b) == 1.0
+
+
+def test_frechet_distance_of_shifted_gaussians() -> None:
+    rng = np.random.default_rng(2)
+    a = rng.normal(size=(4000, 3))
+    assert frechet_distance(a, a) == pytest.approx(0.0, abs=1e-3)
+    assert frechet_distance(a, a + 2.0) == pytest.approx(12.0, rel=0.01)
+
+
+def test_a_tetrahedron_is_closed_and_without_a_face_it_is_not() -> None:
+    tetrahedron = np.array([[0, 1, 2], [0, 3, 1], [1, 3, 2], [0, 2, 3]])
+    assert closed_share([tetrahedron, tetrahedron[1:]]) == 0.5
+    assert closed_share([tetrahedron[:, ::-1]]) == 1.0

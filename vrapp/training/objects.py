@@ -1,0 +1,141 @@
+"""`vrapp train objects`: a folder of models → a weights file, resumable from wherever it was killed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vrapp.core.errors import InputFileError, UsageError
+from vrapp.models.prior import LatentPrior, PriorConfig
+from vrapp.training.bake import Baked, bake
+from vrapp.training.export_model import data_card, export_weights
+from vrapp.training.peers import Peers
+from vrapp.training.shape_data import ShapeData, cached_shapes
+from vrapp.training.sources import list_objects, sources_hash
+from vrapp.training.split import load_or_make_split
+from vrapp.training.train_prior import PriorTraining, encode_shapes, train_prior
+from vrapp.training.train_vae import VaeTraining, reconstruction_iou, train_vae
+
+LEAST_MODELS = 8
+SAMPLING = {"top_p": 0.95, "guidance": 0.5, "heat": 1.0}
+
+
+@dataclass(frozen=True)
+class ObjectTraining:
+    """Settings of the whole pipeline.  `seconds` is the time for the two networks together."""
+
+    seconds: float = 3600.0
+    vae_share: float = 0.8
+    variants: int = 8
+    seed: int = 0
+    processes: int | None = None
+    everything: bool = False  # also the categories and models that are left out by default
+    vae: VaeTraining = VaeTraining(rate=1e-3)
+    prior: PriorTraining = PriorTraining()
+    prior_width: int = 192
+    prior_layers: int = 6
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What came of it."""
+
+    weights: Path
+    weights_hash: str
+    models: int
+    categories: tuple[str, ...]
+    left_out: dict[str, str]  # file → why
+    figures: dict[str, float]
+
+
+def train_objects(
+    data_dir: Path,
+    out: Path,
+    settings: ObjectTraining | None = None,
+    work: Path | None = None,
+    split_file: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> TrainingReport:
+    """Train the object generator on every model in `data_dir` and write `out`.
+
+    `data_dir` has a manifest.csv, or sub-folders that name the categories, of GLB, glTF, OBJ or PLY
+    files.  `work` (default: beside `out`) keeps baked grids and checkpoints; calling again goes on from
+    there.  `say` gets progress lines.  Raises InputFileError where there is nothing to train on.
+    """
+    settings = settings or ObjectTraining()
+    data_dir, out = Path(data_dir), Path(out)
+    work = work or out.with_suffix(".training")
+    baked = bake_folder(data_dir, work, settings, say)
+    split = load_or_make_split(split_file or work / "split.json", baked)
+    categories = tuple(sorted({baked.sources[int(row)].category for row in baked.rows}))
+    shapes = cached_shapes(work, baked, split["train"], categories)
+    held_out = cached_shapes(work, baked, split["validation"] or split["train"][-4:], categories)
+    say(f"{len(shapes)} models to train on, {len(held_out)} to check, {len(split['test'])} kept for tests")
+    vae = train_vae(shapes, held_out, work, _vae_plan(settings), _teller(say, "shapes"))
+    prior, figures, latents = _fit_prior(vae, shapes, held_out, settings, say)
+    test = cached_shapes(work, baked, split["test"], categories)
+    found = reconstruction_iou(vae, test)
+    figures["test_iou"] = sum(found) / len(found) if found else math.nan
+    card = data_card(shapes, sources_hash(baked.sources), split["hash"])
+    card["figures"] = figures
+    digest = export_weights(out, vae, prior, latents, categories, card, SAMPLING)
+    say(f"wrote {out} ({out.stat().st_size / 2**20:.1f} MiB), test IoU {figures['test_iou']:.3f}")
+    return TrainingReport(out, digest, len(shapes), categories, baked.left_out, figures)
+
+
+def bake_folder(
+    data_dir: Path, work: Path, settings: ObjectTraining, say: Callable[[str], None]
+) -> Baked:
+    """Bake all models of a folder; names what was left out and why."""
+    if not data_dir.is_dir():
+        raise InputFileError(f"The data folder {data_dir} does not exist; name a folder of GLB, glTF, OBJ or PLY files.")
+    sources = list_objects(data_dir, settings.everything)
+    if not sources:
+        raise InputFileError(f"There is no GLB, glTF, OBJ or PLY file in {data_dir}; name a folder that has some.")
+    if Peers().rank != 0:
+        raise UsageError("Bake with one process first: run the same command once without torchrun.")
+    say(f"{len(sources)} models in {data_dir}")
+
+    def tell(done: int, total: int) -> None:
+        if done % 50 == 0 or done == total:
+            say(f"baked {done} of {total}")
+
+    baked = bake(data_dir, sources, work, settings.processes, tell)
+    for file, reason in sorted(baked.left_out.items()):
+        say(f"left out {file}: {reason}")
+    if len(baked.rows) < LEAST_MODELS:
+        raise InputFileError(
+            f"Only {len(baked.rows)} of {len(sources)} models in {data_dir} can be used and at least "
+            f"{LEAST_MODELS} are needed; add models or mend those named above."
+        )
+    return baked
+
+
+def _vae_plan(settings: ObjectTraining) -> VaeTraining:
+    return replace(settings.vae, seed=settings.seed, seconds=settings.seconds * settings.vae_share)
+
+
+def _teller(say: Callable[[str], None], what: str) -> Callable[[int, dict[str, float]], None]:
+    def tell(step: int, row: dict[str, float]) -> None:
+        say(f"{what}: step {step} " + " ".join(f"{name} {value:.4g}" for name, value in row.items()))
+
+    return tell
+
+
+def _fit_prior(
+    vae: Any, shapes: ShapeData, held_out: ShapeData, settings: ObjectTraining, say: Callable[[str], None]
+) -> tuple[LatentPrior, dict[str, float], Any]:
+    started = time.monotonic()
+    latents = encode_shapes(vae, shapes, settings.variants, settings.seed)
+    checks = encode_shapes(vae, held_out, 1, settings.seed)
+    config = PriorConfig(
+        len(shapes.categories), vae.config.latent_channels, width=settings.prior_width, layers=settings.prior_layers
+    )
+    budget = max(1.0, settings.seconds * (1 - settings.vae_share) - (time.monotonic() - started))
+    plan = replace(settings.prior, seconds=budget, seed=settings.seed)
+    prior, figures = train_prior(latents, checks, config, plan, _teller(say, "prior"))
+    return prior, figures, latents
