@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from vrapp.core.errors import OutputError
@@ -16,7 +17,8 @@ def part_name(part: int) -> str:
 
 def part_paths(folder: Path) -> list[Path]:
     """The part files of the recording in ``folder``, in order; empty where there is none."""
-    return sorted(folder.glob("session.mcap")) + sorted(folder.glob("session-[0-9]*.mcap"))
+    found = [*folder.glob("session.mcap"), *folder.glob("session-[0-9]*.mcap")]
+    return sorted(found, key=lambda path: (len(path.name), path.name))
 
 
 def check_free(folder: Path) -> None:
@@ -38,6 +40,7 @@ def create(folder: Path, part: int) -> Path:
             stream.truncate(0)
     except OSError as e:
         if not isinstance(e, FileExistsError):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
         raise OutputError(f"No recording can be written in '{folder}' ({e.strerror}).") from None
     return path
