@@ -37,10 +37,11 @@ def run(json_path: Path | None = None, weights: Path | None = None) -> int:
 
 def examine(name: str, weights: Path | None, timeout_s: float = TIMEOUT_S) -> Finding:
     """Run one probe in a process of its own."""
-    command = [sys.executable, "-P", "-m", "vrapp.app.probes", name, *([str(weights)] if weights else [])]
+    command = [sys.executable, "-m", "vrapp.app.probes", name, *([str(weights.resolve())] if weights else [])]
+    home = Path(__file__).parents[2]  # so that -m finds this very vrapp, and nothing of the user's folder
     try:
         asked = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False
+            command, capture_output=True, text=True, errors="replace", timeout=timeout_s, cwd=home, check=False
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return Finding(FAIL, f"no answer within {timeout_s:.0f} s", "its driver hangs: update or reinstall it")
