@@ -92,7 +92,7 @@ class Loop:
             timers.stage(INTERACT)
             self._adapt(events)
             timers.stage(ADAPT)
-            p.physics.update(events, p.interaction.carried, scene, dt_s)
+            p.physics.update(scene, events, p.interaction.carried, dt_s)
             timers.stage(PHYSICS)
             self._update_scene(events, p.locomotion.world_from_stage @ snapshot.head, now_ns)
             timers.stage(SCENE)

@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from vrapp import __version__
 from vrapp.adaptation.adaptation import Adaptation
 from vrapp.app import endings, hardware
 from vrapp.app.hud import Hud
+from vrapp.app.listeners import Bodies, Requested, Shown
 from vrapp.app.loop import Loop, Parts
 from vrapp.app.options import Options
 from vrapp.app.start import FIRST_LIVE_REQUEST, Start
@@ -33,9 +34,12 @@ from vrapp.interaction.locomotion import Locomotion
 from vrapp.physics.world import PhysicsWorld
 from vrapp.render.renderer import Renderer
 from vrapp.scene.layout import Layout
-from vrapp.scene.manager import SceneManager
+from vrapp.scene.manager import Listener, SceneManager
 from vrapp.scene.store import SceneStore
 from vrapp.scene.worlds import load_world
+
+if TYPE_CHECKING:
+    from vrapp.study.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +93,8 @@ class World:
         generator: Generator = WorkerGenerator(weights, fixed_latency_frames=FIXED_LATENCY_FRAMES if fixed else None)
         owned.callback(generator.close)
         recorder = self._recorder(options, generator, owned)
-        bank = Bank(generator, options.seed, BANK[options.generator], FIRST_LIVE_REQUEST)
+        asked = None if recorder is None else Requested(recorder, self.clock)
+        bank = Bank(generator, options.seed, BANK[options.generator], FIRST_LIVE_REQUEST, asked)
         store = SceneStore(components=COMPONENTS)
         table = load_categories()
         graspable = np.array([category_or_default(table, name).graspable for name in generator.categories])
@@ -97,9 +102,11 @@ class World:
         adaptation = Adaptation(
             len(generator.categories), np.ones(COMPONENTS, np.float32), options.seed, options.policy
         )
-        manager = SceneManager(store, layout, bank, renderer.arena, adaptation)
-        physics = PhysicsWorld(store)
-        owned.callback(physics.close)
+        physics = PhysicsWorld()
+        listeners: list[Listener] = [Bodies(physics)]
+        if recorder is not None:
+            listeners.append(Shown(recorder, self.clock))
+        manager = SceneManager(store, layout, bank, renderer.arena, adaptation, listeners=listeners)
         return Parts(
             display=display,
             source=self._source(options, display, owned),
@@ -131,7 +138,7 @@ class World:
             log.warning(trace.notice)
         return trace
 
-    def _recorder(self, options: Options, generator: Generator, owned: ExitStack) -> Any:
+    def _recorder(self, options: Options, generator: Generator, owned: ExitStack) -> Recorder | None:
         if options.record is None:
             return None
         from vrapp.study.recorder import Recorder

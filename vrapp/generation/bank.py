@@ -20,9 +20,18 @@ class Bank:
     """Keeps up to ``capacity`` objects ready or on their way, asked for by ``propose``.
 
     Request ids count up from ``first_request_id``, so that the same seed asks for the same objects.
+    ``on_request`` is told of every request that the generator takes.
     """
 
-    def __init__(self, generator: Generator, seed: int, capacity: int = 16, first_request_id: int = 0) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        seed: int,
+        capacity: int = 16,
+        first_request_id: int = 0,
+        on_request: Callable[[GenerationRequest], None] | None = None,
+    ) -> None:
+        self._on_request = on_request
         self._generator = generator
         self._seed = seed
         self.capacity = capacity
@@ -79,4 +88,6 @@ class Bank:
         self._refused = None if taken else request
         if taken:
             self._revision_asked[request.request_id] = self._revision
+            if self._on_request is not None:
+                self._on_request(request)
         return taken

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from vrapp.core.events import Act, Event
 from vrapp.core.scene import Mark, SceneArrays, slot_of
 from vrapp.interaction.gestures import Interaction
@@ -38,7 +40,7 @@ def pulses(events: Sequence[Event]) -> list[Pulse]:
 
 def write_marks(arrays: SceneArrays, interaction: Interaction, events: Sequence[Event]) -> None:
     """Mark what is pointed at, looked at, held and kept, in place. KEPT stays; the others are of this frame."""
-    arrays.mark[:] &= Mark.KEPT
+    arrays.mark[:] &= np.uint8(Mark.KEPT)
     for event in events:
         if event.act is Act.KEEP:
             _add(arrays, event.handle, Mark.KEPT)

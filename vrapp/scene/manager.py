@@ -57,12 +57,22 @@ class Policy(Protocol):
         """The steering of this request."""
 
 
+class Listener(Protocol):
+    """Whoever wants to know what comes and goes: physics, the recorder."""
+
+    def added(self, handle: int, made: GeneratedObject) -> None:
+        """An object was put into the world."""
+
+    def removed(self, handle: int) -> None:
+        """It has gone."""
+
+
 class SceneManager:
     """One per world. ``max_objects`` is the preset's budget; kept and held objects are never retired."""
 
     def __init__(
         self, store: SceneStore, layout: Layout, bank: Bank, arena: Arena, policy: Policy, *, max_objects: int = 160,
-        start_temperature: float = 0.8,
+        start_temperature: float = 0.8, listeners: Sequence[Listener] = (),
     ) -> None:  # fmt: skip
         self.store = store
         self.policy = policy
@@ -70,6 +80,7 @@ class SceneManager:
         self.unplaceable = 0  # of those generated: no free place was found
         self.hurry = False  # place and turn over as fast as the bank gives: what benchmarks measure
         self._layout, self._bank, self._arena = layout, bank, arena
+        self._listeners = listeners
         self._max = max_objects
         self._temperature = start_temperature
         plan = layout.start_categories()
@@ -155,6 +166,8 @@ class SceneManager:
         if slot in self._waiting:
             self._waiting.remove(slot)
         self._layout.removed(handle)
+        for listener in self._listeners:
+            listener.removed(handle)
         self._arena.release(self.store.remove(handle))
 
     def _put_at_start(self, generated: GeneratedObject, now_ns: int, *, grown: bool) -> bool:
@@ -176,6 +189,8 @@ class SceneManager:
         if not grown:
             self._waiting.append(self.store.slot(handle))
         self._layout.added(handle, generated.category, generated.mesh)
+        for listener in self._listeners:
+            listener.added(handle, generated)
         self.placed += 1
         return handle
 
