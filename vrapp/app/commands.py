@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from vrapp.app import outputs
-from vrapp.app.arguments import Parser, folder, input_file, input_folder, nearest, output_file, whole
+from vrapp.app.arguments import Parser, folder, input_file, input_folder, nearest, output_file, real, whole
 from vrapp.app.options import MAX_SEED, Options, check_outputs, parse_options
 from vrapp.app.program import program
 from vrapp.core.errors import UsageError
@@ -70,18 +70,29 @@ def bench(words: Sequence[str]) -> int:
 
 
 def train(words: Sequence[str]) -> int:
-    """Training, with checkpoints; started again it goes on from the last one."""
+    """Training, with checkpoints beside the weights; started again it goes on from the last one."""
     what, rest = _kind("train", words, TRAINED)
-    parser = Parser(f"train {what}", "Trains the object generator from a folder of 3-D models.")
-    parser.add_argument("--data", metavar="DIR", type=input_folder("--data"), required=True, help="the models")
+    parser = Parser(f"train {what}", "Trains the object generator; started again, it goes on where it was ended.")
+    models = "GLB, glTF, OBJ or PLY files in a folder for each category"
+    parser.add_argument("--data", metavar="DIR", type=input_folder("--data"), required=True, help=models)
     out = output_file("--out", ".safetensors")
     parser.add_argument("--out", metavar="FILE", type=out, required=True, help="the weights file to write")
+    minutes = real("--minutes", 0.1, 1e5, "minutes")
+    parser.add_argument("--minutes", metavar="M", type=minutes, default=60.0, help="time for the two networks (60)")
+    parser.add_argument(
+        "--seed", metavar="N", type=whole("--seed", 0, MAX_SEED), default=0, help="same seed, same start"
+    )
+    split = input_file("--split")
+    parser.add_argument(
+        "--split", metavar="FILE", type=split, help="which models are kept for tests (default: by itself)"
+    )
     found = parser.parse(rest)
     outputs.check_file(found.out, "--out")
     _log_to_stderr()
-    from vrapp.training import objects
+    from vrapp.training.objects import ObjectTraining, train_objects
 
-    objects.train_objects(found.data, found.out)
+    settings = ObjectTraining(seconds=found.minutes * 60, seed=found.seed)
+    train_objects(found.data, found.out, settings, split_file=found.split)
     return 0
 
 
