@@ -1,4 +1,4 @@
-"""Which still objects are near a moving one, and which lie on it: all at once, by world-aligned boxes."""
+"""Which still objects are near moving ones, and which lie on them: all at once, by world-aligned boxes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vrapp.core.scene import ObjectState, SceneArrays
 
 
 def bounds(arrays: SceneArrays, slots: np.ndarray) -> tuple[Array, Array]:
-    """World axis-aligned centres (n, 3) and half extents (n, 3), metres, at full growth."""
+    """World-aligned centres (n, 3) and half extents (n, 3), metres, at full growth."""
     size, q = arrays.size[slots][:, None], arrays.orientation[slots]
     lower, upper = arrays.box[slots, 0], arrays.box[slots, 1]
     centre = arrays.position[slots] + maths.rotate(q, (lower + upper) / 2 * size)
@@ -18,17 +18,21 @@ def bounds(arrays: SceneArrays, slots: np.ndarray) -> tuple[Array, Array]:
     return centre, np.einsum("nij,nj->ni", turn, (upper - lower) / 2 * size)
 
 
-def touching_boxes(arrays: SceneArrays, slot: int, reach_m: float) -> np.ndarray:
-    """Slots of still objects whose bounds come within ``reach_m`` of those of ``slot``."""
-    gap = np.linalg.norm(arrays.position - arrays.position[slot], axis=1) - arrays.radius - arrays.radius[slot]
-    near = np.flatnonzero((arrays.state == ObjectState.RESTING) & (gap < reach_m))
-    near = np.asarray(near[near != slot])
-    if not len(near):
-        return near
-    centre, half = bounds(arrays, near)
-    own_centre, own_half = bounds(arrays, np.array([slot]))
-    close = (np.abs(centre - own_centre) < half + own_half + reach_m).all(1)
-    return np.asarray(near[close])
+def near_still(arrays: SceneArrays, slots: np.ndarray, reach_m: Array) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs (i, slot): still objects whose bounds come within ``reach_m[i]`` of those of ``slots[i]``."""
+    still = np.flatnonzero(arrays.state == ObjectState.RESTING)
+    apart = arrays.position[slots][:, None] - arrays.position[still][None]
+    limit = arrays.radius[slots][:, None] + arrays.radius[still][None] + reach_m[:, None]
+    close = (np.einsum("ank,ank->an", apart, apart) < limit**2) & (slots[:, None] != still[None])
+    i, j = np.nonzero(close)
+    if not len(i):
+        return i, j
+    centre, half = bounds(arrays, slots)
+    near, back = np.unique(j, return_inverse=True)
+    other_centre, other_half = bounds(arrays, still[near])
+    gap = np.abs(centre[i] - other_centre[back]) - half[i] - other_half[back]
+    touching = (gap < reach_m[i][:, None]).all(1)
+    return i[touching], still[j[touching]]
 
 
 def resting_on(arrays: SceneArrays, slot: int) -> np.ndarray:
@@ -36,14 +40,14 @@ def resting_on(arrays: SceneArrays, slot: int) -> np.ndarray:
     found: list[int] = []
     ask = [slot]
     while ask:
-        below = ask.pop()
-        near = touching_boxes(arrays, below, 0.03)
+        below = np.array([ask.pop()])
+        _, near = near_still(arrays, below, np.full(1, 0.03, np.float32))
         if not len(near):
             continue
-        own_centre, own_half = bounds(arrays, np.array([below]))
-        low = own_centre[0, 1] - own_half[0, 1]
+        own_centre, own_half = bounds(arrays, below)
         centre, half = bounds(arrays, near)
-        above = [int(s) for s in near[centre[:, 1] - half[:, 1] > low + 0.03] if int(s) not in found]
+        higher = centre[:, 1] - half[:, 1] > own_centre[0, 1] - own_half[0, 1] + 0.03
+        above = [int(s) for s in near[higher] if int(s) not in found]
         found += above
         ask += above
     return np.array(found, np.int64)

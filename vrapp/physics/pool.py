@@ -11,6 +11,7 @@ import math
 import mujoco
 import numpy as np
 
+from vrapp.core import maths
 from vrapp.core.maths import Array
 from vrapp.physics.hull import MAX_LARGEST, MAX_POLYGON_VERTICES, MAX_POLYGONS, Hull
 
@@ -77,14 +78,16 @@ class BodyPool:
         else:
             self.data.mocap_pos[body - self.moving], self.data.mocap_quat[body - self.moving] = at, turn
 
-    def pose(self, body: int) -> tuple[np.ndarray, np.ndarray]:
-        """Position (3,) and orientation xyzw (4,) of a moving body's object, float64."""
-        turn, back = np.zeros(4), np.zeros(4)
-        mujoco.mju_negQuat(back, self._frame[body])
-        mujoco.mju_mulQuat(turn, self.qpos[body, 3:], back)
-        offset = np.zeros(3)
-        mujoco.mju_rotVecQuat(offset, self._centre[body], turn)
-        return self.qpos[body, :3] - offset, turn[[1, 2, 3, 0]]
+    def poses(self, bodies: np.ndarray) -> tuple[Array, Array]:
+        """Positions (n, 3) and orientations xyzw (n, 4) of moving bodies' objects."""
+        q = self.qpos[bodies]
+        turn = maths.quat_multiply(q[:, [4, 5, 6, 3]], maths.quat_conjugate(self._frame[bodies][:, [1, 2, 3, 0]]))
+        turn = maths.normalise(turn)
+        return (q[:, :3] - maths.rotate(turn, self._centre[bodies])).astype(np.float32), turn
+
+    def spins(self, bodies: np.ndarray) -> Array:
+        """Angular velocities (n, 3) of moving bodies, rad/s, in the frames of their objects."""
+        return maths.rotate(self._frame[bodies][:, [1, 2, 3, 0]], self.qvel[bodies, 3:])
 
     def step(self, dt_s: float) -> None:
         """One step of MuJoCo."""
@@ -98,13 +101,9 @@ class BodyPool:
             touched[self.data.contact.geom.ravel()] = True
         return touched[1 : self.moving + 1]
 
-    def _to_body(self, body: int, position: Array, orientation: Array) -> tuple[np.ndarray, np.ndarray]:
-        q = np.asarray(orientation, float)[[3, 0, 1, 2]]
-        mujoco.mju_normalize4(q)
-        offset, turn = np.zeros(3), np.zeros(4)
-        mujoco.mju_rotVecQuat(offset, self._centre[body], q)
-        mujoco.mju_mulQuat(turn, q, self._frame[body])
-        return np.asarray(position, float) + offset, turn
+    def _to_body(self, body: int, position: Array, orientation: Array) -> tuple[Array, Array]:
+        turn = maths.quat_multiply(orientation, self._frame[body][[1, 2, 3, 0]])
+        return position + maths.rotate(orientation, self._centre[body]), turn[[3, 0, 1, 2]]
 
     def _write_shape(self, mesh: int, hull: Hull, size: float) -> None:
         m = self.model

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,9 +11,9 @@ from vrapp.core.events import Act, Event
 from vrapp.core.maths import Array
 from vrapp.core.mesh import Mesh
 from vrapp.core.pose import Pose
-from vrapp.core.scene import ObjectState, SceneArrays, handle_of, slot_of
+from vrapp.core.scene import NO_HANDLE, ObjectState, SceneArrays, handle_of, slot_of
 from vrapp.physics.hull import Hull, box_hull, hull_of
-from vrapp.physics.neighbours import resting_on, touching_boxes
+from vrapp.physics.neighbours import near_still, resting_on
 from vrapp.physics.pool import BodyPool
 
 SUBSTEP_S = 1 / 240
@@ -22,23 +21,12 @@ LONGEST_FRAME_S = 0.1  # a longer frame slows the world down rather than the wor
 _STILL_M_S, _STILL_RAD_S, _STILL_S = 0.06, 0.25, 0.3
 _LIFE_S = 12.0  # whatever has not come to rest by then is stopped
 _MAX_M_S, _MAX_RAD_S = 15.0, 25.0
+_RELEASE_RAD_S = 12.0
 _WORLD_M = 1000.0
 _UPRIGHT = 0.985  # cosine of 10°
+_RIGHTING_RAD_S = 3.0  # turning speed per radian of tilt
 _RIGHTING_S = 4.0  # how long a thing tries to stand up
-_LIGHT_KG, _MOVABLE_KG = 4.0, 60.0
-
-
-@dataclass
-class _Moving:
-    """One object in the pool."""
-
-    handle: int
-    body: int
-    held: bool
-    age_s: float = 0.0
-    still_s: float = 0.0
-    from_pose: Pose = field(default_factory=Pose)  # of what is held, at the last frame
-    spin: Array = field(default_factory=lambda: np.zeros(3, np.float32))
+_LIGHT_KG, _MOVABLE_KG, _KG_M3 = 4.0, 60.0, 120.0
 
 
 class PhysicsWorld:
@@ -50,9 +38,14 @@ class PhysicsWorld:
 
     def __init__(self, moving: int = 24, fixed: int = 40) -> None:
         self._pool = BodyPool(moving, fixed)
-        self._moving: dict[int, _Moving] = {}  # by handle
-        self._fixed: dict[int, int] = {}  # handle → body
-        self._free_moving = list(range(moving))[::-1]
+        # Columns by moving body:
+        self._handle = np.full(moving, NO_HANDLE, np.int64)
+        self._held = np.zeros(moving, bool)
+        self._age_s = np.zeros(moving)
+        self._still_s = np.zeros(moving)
+        self._last: list[Pose] = [Pose()] * moving  # of what is held, a frame ago
+        self._body: dict[int, int] = {}  # handle → moving body
+        self._fixed: dict[int, int] = {}  # handle → fixed body
         self._free_fixed = list(range(moving, moving + fixed))[::-1]
         self._meshes: dict[int, Mesh] = {}  # of objects whose hull is not known yet
         self._hulls: dict[int, Hull] = {}
@@ -61,7 +54,7 @@ class PhysicsWorld:
     @property
     def active(self) -> int:
         """How many objects move or are held."""
-        return len(self._moving)
+        return len(self._body)
 
     def added(self, handle: int, mesh: Mesh) -> None:
         """Tell the shape of an object. Its hull is worked out when it is first needed."""
@@ -79,53 +72,56 @@ class PhysicsWorld:
         """One frame. ``carried``: world pose of what is in a hand, by handle; events RELEASE and THROW let go."""
         dt_s = float(np.clip(np.nan_to_num(dt_s), 0.0, LONGEST_FRAME_S))
         carried = {h: p for h, p in carried.items() if slot_of(arrays, h) is not None and _finite(p)}
+        for handle in [h for h in self._body if slot_of(arrays, h) is None]:
+            self._drop(handle)
         for handle in carried:
             self._hold(arrays, handle)
         self._let_go(arrays, events, carried)
         self._follow_leaving(arrays)
-        if not self._moving or dt_s <= 0:
+        if not self._body or dt_s <= 0:
             return
-        self._wake_ahead(arrays, dt_s)
-        self._fix_near(arrays)
-        before = {h: m.from_pose for h, m in self._moving.items() if m.held}
+        self._prepare(arrays, dt_s)
+        self._right(arrays)
         steps = max(1, round(dt_s / SUBSTEP_S))
         for i in range(steps):
-            self._carry(carried, before, (i + 1) / steps, dt_s)
-            self._right(arrays)
+            self._carry(carried, (i + 1) / steps, dt_s)
             self._pool.step(dt_s / steps)
-        self._write_back(arrays, carried, dt_s)
+        _limit(self._pool.qvel)
+        self._write_back(arrays, carried)
+        self._settle(arrays, dt_s)
 
     # In and out of the pool.
 
-    def _activate(self, arrays: SceneArrays, slot: int, held: bool) -> _Moving | None:
+    def _activate(self, arrays: SceneArrays, slot: int, held: bool) -> None:
         handle = handle_of(arrays, slot)
-        if handle in self._moving:
-            return self._moving[handle]
-        if not self._free_moving:
-            loose = [m for m in self._moving.values() if not m.held]
-            if not loose:
-                return None
-            oldest = max(loose, key=lambda m: m.age_s)
-            self._rest(arrays, oldest)
+        if handle in self._body:
+            return
+        if (self._handle != NO_HANDLE).all():
+            if self._held.all():
+                return
+            oldest = int(np.argmax(np.where(self._held, -1, self._age_s)))
+            self._rest(arrays, int(self._handle[oldest]))
         self._unfix(handle)
-        body = self._free_moving.pop()
+        body = int(np.flatnonzero(self._handle == NO_HANDLE)[0])
         pose = Pose(arrays.position[slot].copy(), arrays.orientation[slot].copy())
-        self._pool.put(body, self._hull(handle, arrays, slot), float(arrays.size[slot]), *_parts(pose))
-        self._moving[handle] = _Moving(handle, body, held, from_pose=pose)
+        hull, size = self._hull(handle, arrays, slot), float(arrays.size[slot])
+        self._pool.put(body, hull, size, pose.position, pose.orientation)
+        self._body[handle] = body
+        self._handle[body], self._held[body], self._last[body] = handle, held, pose
+        self._age_s[body] = self._still_s[body] = 0.0
         arrays.state[slot] = ObjectState.HELD if held else ObjectState.FLYING
-        return self._moving[handle]
 
     def _drop(self, handle: int) -> None:
-        moving = self._moving.pop(handle, None)
-        if moving is not None:
-            self._pool.park(moving.body)
-            self._free_moving.append(moving.body)
+        body = self._body.pop(handle, None)
+        if body is not None:
+            self._pool.park(body)
+            self._handle[body], self._held[body] = NO_HANDLE, False
 
-    def _rest(self, arrays: SceneArrays, moving: _Moving) -> None:
-        slot = slot_of(arrays, moving.handle)
+    def _rest(self, arrays: SceneArrays, handle: int) -> None:
+        slot = slot_of(arrays, handle)
         if slot is not None:
             arrays.state[slot] = ObjectState.RESTING
-        self._drop(moving.handle)
+        self._drop(handle)
 
     def _unfix(self, handle: int) -> None:
         body = self._fixed.pop(handle, None)
@@ -143,45 +139,44 @@ class PhysicsWorld:
     # What the hands do.
 
     def _hold(self, arrays: SceneArrays, handle: int) -> None:
-        slot = slot_of(arrays, handle)
-        moving = self._moving.get(handle)
-        if slot is None or (moving is not None and moving.held):
+        slot, body = slot_of(arrays, handle), self._body.get(handle)
+        if slot is None or (body is not None and self._held[body]):
             return
-        self._wake(arrays, resting_on(arrays, slot))
-        moving = moving or self._activate(arrays, slot, held=True)
-        if moving is not None and not moving.held:
-            moving.from_pose = Pose(arrays.position[slot].copy(), arrays.orientation[slot].copy())
-            moving.held = True
-        arrays.state[slot] = ObjectState.HELD
+        for above in resting_on(arrays, slot):
+            self._activate(arrays, int(above), held=False)
+        self._activate(arrays, slot, held=True)
+        if body is not None:  # caught in flight
+            self._last[body] = Pose(arrays.position[slot].copy(), arrays.orientation[slot].copy())
+            self._held[body] = True
+            arrays.state[slot] = ObjectState.HELD
 
     def _let_go(self, arrays: SceneArrays, events: Sequence[Event], carried: Mapping[int, Pose]) -> None:
         velocity = {e.handle: e.velocity for e in events if e.act in (Act.RELEASE, Act.THROW)}
-        for moving in list(self._moving.values()):
-            if not moving.held or moving.handle in carried:
+        for body in np.flatnonzero(self._held):
+            handle = int(self._handle[body])
+            slot = slot_of(arrays, handle)
+            if handle in carried or slot is None:
                 continue
-            slot = slot_of(arrays, moving.handle)
-            if slot is None:
-                self._drop(moving.handle)
-                continue
-            moving.held, moving.age_s, moving.still_s = False, 0.0, 0.0
+            self._held[body] = False
+            self._age_s[body] = self._still_s[body] = 0.0
             arrays.state[slot] = ObjectState.FLYING
-            linear = velocity.get(moving.handle)
+            linear = velocity.get(handle)
             v = np.zeros(3) if linear is None else np.nan_to_num(np.asarray(linear, float))
-            self._pool.qvel[moving.body, :3] = v
-            # A free joint's angular velocity is in the body's own frame, where the last carry left it.
-            limit = min(1.0, 12.0 / max(float(np.linalg.norm(self._pool.qvel[moving.body, 3:])), 1e-6))
-            self._pool.qvel[moving.body, 3:] *= limit if v.any() else 0.0
+            spin = self._pool.qvel[body, 3:]  # in the body's own frame, as the last carry left it
+            keep = _RELEASE_RAD_S / max(float(np.linalg.norm(spin)), _RELEASE_RAD_S) if v.any() else 0.0
+            self._pool.qvel[body] = [*v, *(spin * keep)]
+        _limit(self._pool.qvel)
 
-    def _carry(self, carried: Mapping[int, Pose], before: Mapping[int, Pose], share: float, dt_s: float) -> None:
+    def _carry(self, carried: Mapping[int, Pose], share: float, dt_s: float) -> None:
         """Put what is held a share of the way to where the hand has it, moving as fast as the hand does."""
-        for handle, start in before.items():
-            moving, target = self._moving[handle], carried[handle]
+        for body in np.flatnonzero(self._held):
+            start, target = self._last[body], carried[int(self._handle[body])]
             position = start.position + (target.position - start.position) * np.float32(share)
             turn = maths.quat_slerp(start.orientation, target.orientation, share)
-            self._pool.place(moving.body, position, turn)
-            self._pool.qvel[moving.body, :3] = (target.position - start.position) / dt_s
-            self._pool.qvel[moving.body, 3:] = _spin(start.orientation, target.orientation, dt_s)
-        _limit(self._pool.qvel)
+            self._pool.place(int(body), position, turn)
+            velocity = (target.position - start.position) / dt_s
+            self._pool.qvel[body] = [*velocity, *_spin(start.orientation, target.orientation, dt_s)]
+            _limit(self._pool.qvel[body : body + 1])
 
     def _follow_leaving(self, arrays: SceneArrays) -> None:
         """What lies on something that shrinks away falls."""
@@ -189,37 +184,32 @@ class PhysicsWorld:
             handle = handle_of(arrays, int(slot))
             if handle not in self._leaving:
                 self._leaving.add(handle)
-                self._drop(handle)
                 self._unfix(handle)
-                self._wake(arrays, resting_on(arrays, int(slot)))
+                for above in resting_on(arrays, int(slot)):
+                    self._activate(arrays, int(above), held=False)
 
     # What is near.
 
-    def _wake(self, arrays: SceneArrays, slots: np.ndarray) -> None:
-        for slot in slots:
+    def _used(self) -> tuple[np.ndarray, np.ndarray]:
+        """Bodies in use and the slots of their objects."""
+        bodies = np.flatnonzero(self._handle != NO_HANDLE)
+        return bodies, self._handle[bodies] & 0xFFFFFFFF
+
+    def _prepare(self, arrays: SceneArrays, dt_s: float) -> None:
+        """Wake what will be hit (or it would throw everything back like a wall); make obstacles of the rest."""
+        bodies, slots = self._used()
+        speed = np.linalg.norm(self._pool.qvel[bodies, :3], axis=1)
+        i, near = near_still(arrays, slots, 0.02 + 1.5 * dt_s * speed)
+        volume = np.ptp(arrays.box[near], axis=1).prod(1) * arrays.size[near] ** 3
+        held = self._held[bodies][i]
+        limit = np.where(held, _LIGHT_KG, np.minimum(_MOVABLE_KG, 12 * self._pool.mass[bodies][i]))
+        hit = (volume * _KG_M3 < limit) & ((speed[i] > 1.0) | held)
+        for slot in np.unique(near[hit]):
             self._activate(arrays, int(slot), held=False)
+        _, obstacles = near_still(arrays, slots, 0.15 + 0.1 * speed)
+        self._fix({handle_of(arrays, int(s)): int(s) for s in np.unique(obstacles)}, arrays)
 
-    def _wake_ahead(self, arrays: SceneArrays, dt_s: float) -> None:
-        """Wake what will be hit: a still obstacle would throw everything back like a wall."""
-        for moving in list(self._moving.values()):
-            slot = slot_of(arrays, moving.handle)
-            speed = float(np.linalg.norm(self._pool.qvel[moving.body, :3]))
-            if slot is None or (speed < 1.0 and not moving.held):
-                continue
-            near = touching_boxes(arrays, slot, 0.02 + speed * dt_s * 1.5)
-            limit = _LIGHT_KG if moving.held else min(_MOVABLE_KG, 12 * float(self._pool.mass[moving.body]))
-            volume = np.ptp(arrays.box[near], axis=1).prod(1) * arrays.size[near] ** 3
-            self._wake(arrays, near[volume * 120.0 < limit])
-
-    def _fix_near(self, arrays: SceneArrays) -> None:
-        """Still objects that a moving one could meet soon become obstacles; the others leave the pool."""
-        wanted: dict[int, int] = {}
-        for moving in self._moving.values():
-            slot = slot_of(arrays, moving.handle)
-            if slot is not None:
-                speed = float(np.linalg.norm(self._pool.qvel[moving.body, :3]))
-                near = touching_boxes(arrays, slot, 0.15 + 0.1 * speed)
-                wanted.update((handle_of(arrays, int(s)), int(s)) for s in near)
+    def _fix(self, wanted: dict[int, int], arrays: SceneArrays) -> None:
         for handle in [h for h in self._fixed if h not in wanted]:
             self._unfix(handle)
         for handle, slot in wanted.items():
@@ -228,72 +218,62 @@ class PhysicsWorld:
                 hull, size = self._hull(handle, arrays, slot), float(arrays.size[slot])
                 self._pool.put(body, hull, size, arrays.position[slot], arrays.orientation[slot])
 
-    # What happens to a moving one.
+    # What happens to the moving ones.
 
     def _right(self, arrays: SceneArrays) -> None:
         """Things that lie nearly still on their side get up: a torque strong enough to lift them over their edge."""
-        touching = self._pool.touching()
-        force = self._pool.data.xfrc_applied
-        for moving in self._moving.values():
-            force[moving.body + 1] = 0
-            slot = slot_of(arrays, moving.handle)
-            calm = np.linalg.norm(self._pool.qvel[moving.body, :3]) < 1.2 and moving.age_s < _RIGHTING_S
-            if slot is None or moving.held or not calm or not touching[moving.body]:
-                continue
-            up = maths.rotate(np.asarray(self._pool.pose(moving.body)[1], np.float32), maths.vec3(0, 1, 0))
-            if up[1] > _UPRIGHT:
-                continue
-            axis = np.array([-up[2], 0, up[0]], float)  # up × (0, 1, 0)
-            axis = axis / np.linalg.norm(axis) if np.hypot(axis[0], axis[2]) > 1e-3 else np.array([1.0, 0, 0])
-            reach = float(np.ptp(arrays.box[slot], axis=0).max() * arrays.size[slot]) / 2
-            force[moving.body + 1, 3:] = axis * (1.6 * 9.81 * self._pool.mass[moving.body] * reach)
+        bodies, slots = self._used()
+        calm = np.linalg.norm(self._pool.qvel[bodies, :3], axis=1) < 1.2
+        calm &= self._pool.touching()[bodies] & ~self._held[bodies] & (self._age_s[bodies] < _RIGHTING_S)
+        up = maths.rotate(arrays.orientation[slots], maths.vec3(0, 1, 0)).astype(float)
+        calm &= up[:, 1] < _UPRIGHT
+        axis = np.stack([-up[:, 2], 0 * up[:, 0], up[:, 0]], 1)  # up × (0, 1, 0)
+        length = np.linalg.norm(axis, axis=1, keepdims=True)
+        axis = np.where(length > 1e-3, axis / np.maximum(length, 1e-3), [1.0, 0, 0])
+        sideways = np.stack([-axis[:, 2], 0 * up[:, 0], axis[:, 0]], 1)
+        local = maths.rotate(maths.quat_conjugate(arrays.orientation[slots]), sideways)
+        reach = np.einsum("nk,nk->n", np.abs(local), np.ptp(arrays.box[slots], axis=1)) * arrays.size[slots] / 2
+        # Held to a calm turning speed: what is thin and round would spin like a top.
+        spin = maths.rotate(arrays.orientation[slots], self._pool.spins(bodies))
+        wanted = _RIGHTING_RAD_S * np.arccos(np.clip(up[:, 1], -1, 1)) - np.einsum("nk,nk->n", spin, axis)
+        most = 1.6 * 9.81 * self._pool.mass[bodies] * reach
+        torque = np.clip(20 * self._pool.mass[bodies] * reach**2 * wanted, -most, most) * calm
+        self._pool.data.xfrc_applied[bodies + 1, 3:] = axis * torque[:, None]
 
-    def _write_back(self, arrays: SceneArrays, carried: Mapping[int, Pose], dt_s: float) -> None:
-        _limit(self._pool.qvel)
-        for moving in list(self._moving.values()):
-            slot = slot_of(arrays, moving.handle)
-            if slot is None:
-                self._drop(moving.handle)
-                continue
-            if moving.held:
-                moving.from_pose = carried[moving.handle]
-                arrays.position[slot], arrays.orientation[slot] = _parts(moving.from_pose)
-                continue
-            position, turn = self._pool.pose(moving.body)
-            if not self._sane(arrays, slot, position, turn):
-                self._put_back(arrays, slot, moving)
-                continue
-            arrays.position[slot], arrays.orientation[slot] = position, turn
-            moving.age_s += dt_s
-            self._settle(arrays, moving, dt_s)
+    def _write_back(self, arrays: SceneArrays, carried: Mapping[int, Pose]) -> None:
+        bodies, slots = self._used()
+        position, turn = self._pool.poses(bodies)
+        sane = np.isfinite(position).all(1) & np.isfinite(turn).all(1) & (np.abs(position) < _WORLD_M).all(1)
+        sane &= position[:, 1] > -0.5 * arrays.radius[slots]
+        free = ~self._held[bodies]
+        moved = free & sane
+        arrays.position[slots[moved]], arrays.orientation[slots[moved]] = position[moved], turn[moved]
+        for body, slot in zip(bodies[~free], slots[~free], strict=True):
+            pose = self._last[body] = carried[int(self._handle[body])]
+            arrays.position[slot], arrays.orientation[slot] = pose.position, pose.orientation
+        for body, slot in zip(bodies[free & ~sane], slots[free & ~sane], strict=True):
+            self._put_back(arrays, int(slot), int(self._handle[body]))
 
-    def _settle(self, arrays: SceneArrays, moving: _Moving, dt_s: float) -> None:
-        v = self._pool.qvel[moving.body]
-        still = np.linalg.norm(v[:3]) < _STILL_M_S and np.linalg.norm(v[3:]) < _STILL_RAD_S
-        moving.still_s = moving.still_s + dt_s if still else 0.0
-        if moving.still_s > _STILL_S or moving.age_s > _LIFE_S:
-            self._rest(arrays, moving)
+    def _settle(self, arrays: SceneArrays, dt_s: float) -> None:
+        """Count how long each has been still, and put to rest what has been long enough."""
+        loose = (self._handle != NO_HANDLE) & ~self._held
+        v = self._pool.qvel
+        still = (np.linalg.norm(v[:, :3], axis=1) < _STILL_M_S) & (np.linalg.norm(v[:, 3:], axis=1) < _STILL_RAD_S)
+        self._age_s[loose] += dt_s
+        self._still_s = np.where(still & loose, self._still_s + dt_s, 0.0)
+        for body in np.flatnonzero(loose & ((self._still_s > _STILL_S) | (self._age_s > _LIFE_S))):
+            self._rest(arrays, int(self._handle[body]))
 
-    @staticmethod
-    def _sane(arrays: SceneArrays, slot: int, position: np.ndarray, turn: np.ndarray) -> bool:
-        finite = bool(np.isfinite(position).all() and np.isfinite(turn).all())
-        return finite and bool(np.abs(position).max() < _WORLD_M) and position[1] > -0.5 * float(arrays.radius[slot])
-
-    def _put_back(self, arrays: SceneArrays, slot: int, moving: _Moving) -> None:
+    def _put_back(self, arrays: SceneArrays, slot: int, handle: int) -> None:
         """A body that left the world or is not a number stands on the ground again where it last was."""
-        upright = maths.quat_from_axis_angle((0, 1, 0), maths.yaw_of(arrays.orientation[slot]))
         x, _, z = np.clip(np.nan_to_num(arrays.position[slot]), -_WORLD_M, _WORLD_M)
         arrays.position[slot] = maths.vec3(x, -float(arrays.box[slot, 0, 1] * arrays.size[slot]), z)
-        arrays.orientation[slot] = upright
-        self._rest(arrays, moving)
+        arrays.orientation[slot] = maths.quat_from_axis_angle((0, 1, 0), maths.yaw_of(arrays.orientation[slot]))
+        self._rest(arrays, handle)
 
 
 def _finite(pose: Pose) -> bool:
     return bool(np.isfinite(pose.position).all() and np.isfinite(pose.orientation).all())
-
-
-def _parts(pose: Pose) -> tuple[Array, Array]:
-    return pose.position, pose.orientation
 
 
 def _spin(a: Array, b: Array, dt_s: float) -> np.ndarray:
