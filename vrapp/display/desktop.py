@@ -70,14 +70,19 @@ class DesktopDisplay:
         return self._input
 
     def begin_frame(self) -> FrameTiming:
-        """Handle events, take the window's present size, wait for the pace. A minimised window renders nothing."""
+        """Handle events, then wait for the pace. A minimised window renders nothing."""
+        shown = self.handle_events()
+        return self._pace.wait(should_render=shown)
+
+    def handle_events(self) -> bool:
+        """Deliver events and take the window's present size. False while it is minimised."""
         self.window.poll_events()
         self.should_close = self.window.should_close or self._input.quit_asked
         width, height = self.window.framebuffer_size
         shown = width > 0 and height > 0
         if shown:
             self.size = (width, height)
-        return self._pace.wait(should_render=shown)
+        return shown
 
     def views(self, snapshot: InputSnapshot) -> tuple[View, ...]:
         """One camera at the head."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vrapp.core.clock import Clock
 from vrapp.core.display import Display
@@ -23,12 +23,13 @@ class DisplayOptions:
     view_count: int = 1
     title: str = "vrapp"
     resolution_scale: float = 1.0  # of the headset's recommended size
+    wait_for_headset: bool = False  # open the mirror window alone where the headset is not connected yet
 
 
 def _open_openxr(options: DisplayOptions) -> Display:
     from vrapp.display.openxr.probe import open_headset
 
-    return open_headset(options.clock, options.size, options.title, options.resolution_scale)
+    return open_headset(options.clock, options.size, options.title, options.resolution_scale, options.wait_for_headset)
 
 
 def _open_desktop(options: DisplayOptions) -> Display:
@@ -68,9 +69,14 @@ def open_display(
     if name != "auto":
         raise UsageError(f"There is no display '{name}'; choose one of {', '.join(('auto', *known))}.")
     reasons: list[str] = []
+    options = replace(options, wait_for_headset=True)
     for candidate, opener in openers:
         try:
-            return opener(options), reasons
+            display = opener(options)
         except (DisplayUnavailable, GraphicsError) as e:
             reasons.append(f"{candidate}: {e}")
+            continue
+        if lost := getattr(display, "lost", None):
+            reasons.append(f"{candidate}: {lost}.")
+        return display, reasons
     raise DisplayUnavailable("No display can be opened on this machine: " + " | ".join(reasons))

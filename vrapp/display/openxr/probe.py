@@ -1,12 +1,83 @@
-"""Whether there is a runtime at all, without importing ``xr`` or waking the loader."""
+"""Whether there is an OpenXR runtime at all, found without importing ``xr`` or waking the loader.
+
+Where the loader looks: OpenXR Loader specification, "Runtime discovery". Its own search prints errors
+and takes a while; this answers at once and in silence.
+"""
 
 from __future__ import annotations
+
+import ctypes.util
+import os
+import platform
+import sys
+from pathlib import Path
 
 from vrapp.core.clock import Clock
 from vrapp.core.display import Display
 from vrapp.core.errors import DisplayUnavailable
 
+_INSTALL_ONE = "install and start SteamVR, Monado, WiVRn or the headset maker's runtime"
 
-def open_headset(clock: Clock, mirror_size: tuple[int, int], title: str, resolution_scale: float) -> Display:
-    """Not built yet."""
-    raise DisplayUnavailable("No OpenXR runtime is installed on this machine; install SteamVR, Monado or another.")
+
+def active_runtime() -> Path | None:
+    """The manifest of the active runtime, None where there is none."""
+    if override := os.environ.get("XR_RUNTIME_JSON"):
+        return Path(override)
+    if sys.platform == "win32":
+        return _windows_runtime()
+    return next((path for path in _manifest_places() if path.is_file()), None)
+
+
+def _manifest_places() -> list[Path]:
+    config_dirs = os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg"
+    folders = [os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config"), *config_dirs.split(":")]
+    folders += ["/etc", "/usr/local/etc", "/usr/local/share"]
+    names = (f"active_runtime.{platform.machine()}.json", "active_runtime.json")
+    return [Path(folder) / "openxr" / "1" / name for folder in folders for name in names]
+
+
+if sys.platform == "win32":
+
+    def _windows_runtime() -> Path | None:
+        import winreg
+
+        try:
+            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SOFTWARE\Khronos\OpenXR\1") as key:
+                return Path(winreg.QueryValueEx(key, "ActiveRuntime")[0])
+        except OSError:
+            return None
+
+else:
+
+    def _windows_runtime() -> Path | None:
+        return None
+
+
+def require_runtime() -> Path:
+    """The manifest. Raises DisplayUnavailable where no headset can work on this machine, and says why."""
+    manifest = active_runtime()
+    if manifest is None:
+        raise DisplayUnavailable(f"No OpenXR runtime is installed on this machine; {_INSTALL_ONE}.")
+    if not manifest.is_file():
+        raise DisplayUnavailable(f"The OpenXR runtime's manifest '{manifest}' is missing; {_INSTALL_ONE}.")
+    if sys.platform == "linux" and not ctypes.util.find_library("GL"):
+        # Without it pyopenxr's import ends in an AttributeError.
+        raise DisplayUnavailable("OpenXR needs libGL, which is missing; on Debian or Ubuntu: 'apt-get install libgl1'.")
+    return manifest
+
+
+def open_headset(
+    clock: Clock, mirror_size: tuple[int, int], title: str, resolution_scale: float = 1.0, wait: bool = False
+) -> Display:
+    """The headset with its mirror window. ``wait``: also where no headset is connected *yet*.
+
+    Raises DisplayUnavailable with the reason: no runtime, no OpenGL support, no headset.
+    """
+    require_runtime()
+    # The reasons are told in our own words; XR_LOADER_DEBUG set by the user stays.
+    os.environ.setdefault("XR_LOADER_DEBUG", "none")
+    try:
+        from vrapp.display.openxr.display import OpenXRDisplay
+    except (AttributeError, ImportError, OSError) as e:
+        raise DisplayUnavailable(f"The Python package pyopenxr cannot be loaded ({e}); reinstall it.") from e
+    return OpenXRDisplay(clock, mirror_size, title, resolution_scale, wait)

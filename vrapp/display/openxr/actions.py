@@ -1,0 +1,148 @@
+"""Controllers: OpenXR 1.1, chapter 11 "Input and Haptics"."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import Any
+
+import xr
+
+from vrapp.core.input import Button
+from vrapp.core.pose import Pose
+from vrapp.display.openxr.profiles import ACTIONS, GAZE, GAZE_BINDING, GAZE_PROFILE, HANDS, PROFILES, Action, Kind
+from vrapp.display.openxr.results import describe
+from vrapp.display.openxr.spaces import Stage
+
+_log = logging.getLogger(__name__)
+
+_TYPES = {
+    Kind.POSE: xr.ActionType.POSE_INPUT,
+    Kind.FLOAT: xr.ActionType.FLOAT_INPUT,
+    Kind.VECTOR: xr.ActionType.VECTOR2F_INPUT,
+    Kind.BOOLEAN: xr.ActionType.BOOLEAN_INPUT,
+    Kind.VIBRATION: xr.ActionType.VIBRATION_OUTPUT,
+}
+_BUTTONS = {"keep": Button.KEEP, "dismiss": Button.DISMISS, "more": Button.MORE, "menu": Button.MENU}
+
+
+class Controllers:
+    """The action set of a session, attached once; ``sync`` each frame, then read.
+
+    ``gaze`` tells whether the system follows eyes; then the set has an action for them, too.
+    """
+
+    def __init__(self, instance: Any, session: Any, gaze: bool) -> None:
+        """``instance``: display.openxr.instance.Instance."""
+        self._session = session
+        self._hands = [xr.string_to_path(instance.handle, path) for path in HANDS]
+        info = xr.ActionSetCreateInfo(action_set_name="world", localized_action_set_name="World", priority=0)
+        self._set = xr.create_action_set(instance.handle, info)
+        self._actions = {action.name: self._create(action, self._hands) for action in ACTIONS}
+        if gaze:
+            self._actions[GAZE.name] = self._create(GAZE, [])
+        self._suggest(instance, gaze)
+        attach = xr.SessionActionSetsAttachInfo(count_action_sets=1, action_sets=[self._set])
+        xr.attach_session_action_sets(session, attach)
+        self._spaces = {
+            (name, hand): self._space(name, self._hands[hand]) for name in ("grip", "aim") for hand in (0, 1)
+        }
+        self._gaze_space = self._space(GAZE.name, xr.NULL_PATH) if gaze else None
+
+    def _create(self, action: Action, paths: list[Any]) -> Any:
+        info = xr.ActionCreateInfo(
+            action_name=action.name, action_type=_TYPES[action.kind], localized_action_name=action.title,
+            count_subaction_paths=len(paths), subaction_paths=paths or None,
+        )  # fmt: skip
+        return xr.create_action(self._set, info)
+
+    def _space(self, name: str, path: Any) -> Any:
+        info = xr.ActionSpaceCreateInfo(
+            action=self._actions[name], subaction_path=path, pose_in_action_space=xr.Posef()
+        )
+        return xr.create_action_space(self._session, info)
+
+    def _suggest(self, instance: Any, gaze: bool) -> None:
+        offers = [(p.path, p.bindings()) for p in PROFILES if p.available(instance.api_version, instance.extensions)]
+        if gaze:
+            offers.append((GAZE_PROFILE, [(GAZE.name, GAZE_BINDING)]))
+        for profile, pairs in offers:
+            bindings = [
+                xr.ActionSuggestedBinding(self._actions[name], xr.string_to_path(instance.handle, path))
+                for name, path in pairs
+            ]
+            try:
+                xr.suggest_interaction_profile_bindings(
+                    instance.handle,
+                    xr.InteractionProfileSuggestedBinding(
+                        interaction_profile=xr.string_to_path(instance.handle, profile),
+                        count_suggested_bindings=len(bindings),
+                        suggested_bindings=bindings,
+                    ),
+                )
+            except xr.PathUnsupportedError as e:
+                # A runtime need not know every controller; those that it knows are enough.
+                _log.info("The OpenXR runtime does not take %s (%s).", profile, describe(e))
+
+    def sync(self) -> None:
+        """Take the controllers' state for this frame. Without the focus everything reads as inactive."""
+        active = [xr.ActiveActionSet(self._set, xr.NULL_PATH)]
+        info = xr.ActionsSyncInfo(count_active_action_sets=1, active_action_sets=active)
+        with suppress(xr.SessionNotFocused):
+            xr.sync_actions(self._session, info)
+
+    def poses(self, hand: int, stage: Stage, xr_time: int) -> tuple[Pose, Pose] | None:
+        """(grip, aim) in the stage, None where the controller is not tracked."""
+        grip = stage.locate(self._spaces["grip", hand], xr_time)
+        if grip is None:
+            return None
+        aim = stage.locate(self._spaces["aim", hand], xr_time)
+        return grip, aim if aim is not None else grip
+
+    def gaze(self, stage: Stage, xr_time: int) -> Pose | None:
+        """Where the eyes look (-Z), None where they are not followed now."""
+        return None if self._gaze_space is None else stage.locate(self._gaze_space, xr_time)
+
+    def value(self, name: str, hand: int) -> float:
+        """A trigger, 0…1; 0 while inactive."""
+        state = xr.get_action_state_float(self._session, self._get_info(name, self._hands[hand]))
+        return min(max(float(state.current_state), 0.0), 1.0) if state.is_active else 0.0
+
+    def stick(self, hand: int) -> tuple[float, float]:
+        """x right, y forward, -1…1."""
+        state = xr.get_action_state_vector2f(self._session, self._get_info("stick", self._hands[hand]))
+        if not state.is_active:
+            return 0.0, 0.0
+        return float(state.current_state.x), float(state.current_state.y)
+
+    def buttons(self) -> Button:
+        """Buttons held down on either hand."""
+        held = Button(0)
+        for name, button in _BUTTONS.items():
+            state = xr.get_action_state_boolean(self._session, self._get_info(name, xr.NULL_PATH))
+            if state.is_active and state.current_state:
+                held |= button
+        return held
+
+    def vibrate(self, hand: int, amplitude: float, duration_s: float) -> None:
+        """A pulse at the motor's own frequency."""
+        pulse = xr.HapticVibration(
+            amplitude=min(max(amplitude, 0.0), 1.0),
+            duration=max(round(duration_s * 1e9), 0) or xr.MIN_HAPTIC_DURATION,
+            frequency=xr.FREQUENCY_UNSPECIFIED,
+        )
+        info = xr.HapticActionInfo(action=self._actions["haptic"], subaction_path=self._hands[hand])
+        xr.apply_haptic_feedback(self._session, info, pulse)
+
+    def _get_info(self, name: str, path: Any) -> Any:
+        return xr.ActionStateGetInfo(action=self._actions[name], subaction_path=path)
+
+    def close(self) -> None:
+        """Destroy spaces, actions and set, last made first."""
+        if self._gaze_space is not None:
+            xr.destroy_space(self._gaze_space)
+        for space in reversed(self._spaces.values()):
+            xr.destroy_space(space)
+        for action in reversed(self._actions.values()):
+            xr.destroy_action(action)
+        xr.destroy_action_set(self._set)

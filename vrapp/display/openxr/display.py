@@ -1,0 +1,265 @@
+"""The headset as a Display, with a mirror on the desktop that carries on alone when the headset is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import xr
+
+from vrapp.core.clock import Clock
+from vrapp.core.display import FrameTiming, Target
+from vrapp.core.errors import DisplayUnavailable, GraphicsError
+from vrapp.core.input import InputSnapshot, InputSource, Valid
+from vrapp.core.pose import Fov, View
+from vrapp.display.desktop import DesktopDisplay
+from vrapp.display.eyes import views_of_head
+from vrapp.display.offscreen import OffscreenDisplay
+from vrapp.display.openxr.headset import Headset
+from vrapp.display.openxr.link import HeadsetLink
+from vrapp.display.openxr.mirror import Mirror
+from vrapp.display.openxr.session_state import Duty
+
+_MIRROR_HZ = 60.0  # of the window on its own, while there is no headset
+_GUESSED_FOV = Fov.symmetric(1.6, 1.0)
+
+
+class OpenXRDisplay:
+    """Two eyes while the headset is worn, else one view in the window: ``view_count`` and ``size`` follow.
+
+    The window owns the GL context, so nothing on the GPU is made again when the headset comes or goes.
+    ``lost`` is the reason why there is no headset now, or None. Without X the context is EGL's (the runtime
+    has to offer XR_MNDX_egl_enable), and there is no mirror.
+    """
+
+    name = "openxr"
+
+    def __init__(
+        self, clock: Clock, mirror_size: tuple[int, int], title: str, resolution_scale: float = 1.0, wait: bool = False
+    ) -> None:
+        """``wait``: start in the window where no headset can be had yet. Else raises DisplayUnavailable."""
+        self._desk = _open_desk(clock, mirror_size, title)
+        self.ctx: Any = self._desk.ctx
+        self._mirror = Mirror(self._desk) if isinstance(self._desk, DesktopDisplay) else None
+        surfaceless = self._mirror is None
+        self._link = HeadsetLink(self.ctx, clock, surfaceless, resolution_scale)
+        self._input = HeadsetOrDesk(self)
+        self._worn: Headset | None = None  # the headset that this frame was begun on
+        self._failure: xr.XrException | None = None  # met within the frame, dealt with after it
+        self._spare: list[Any] = []
+        self._index = -1
+        self.draw_over_mirror: Callable[[], None] = lambda: None
+        self.should_close = False
+        self.size, self.view_count = self._desk.size, self._desk.view_count
+        try:
+            self._link.connect()
+        except (DisplayUnavailable, GraphicsError):
+            if not (wait and self._link.hopeful and self._mirror):
+                self.close()
+                raise
+
+    @property
+    def lost(self) -> str | None:
+        """Why there is no headset now; None while there is one."""
+        return self._link.lost
+
+    @property
+    def window(self) -> Any:
+        """The mirror's window for panels; None without X."""
+        return self._desk.window if isinstance(self._desk, DesktopDisplay) else None
+
+    def attach(self, *listener_and_filters: Any) -> None:
+        """As DesktopDisplay.attach, for panels in the mirror."""
+        if isinstance(self._desk, DesktopDisplay):
+            self._desk.attach(*listener_and_filters)
+
+    def input(self) -> InputSource:
+        """Head and hands of the headset, or mouse and keys of the window, whichever is worn."""
+        return self._input
+
+    def begin_frame(self) -> FrameTiming:
+        """The compositor's pace while the headset is worn, else the window's."""
+        self._link.retry()
+        self._worn = self._follow_session()
+        timing = self._begin_on_headset() if self._worn else None
+        if timing is None:
+            self._worn = None
+            timing = self._desk.begin_frame()
+            self.size, self.view_count = self._desk.size, self._desk.view_count
+        self.should_close = self.should_close or self._desk.should_close
+        self._index += 1
+        return FrameTiming(
+            self._index, timing.predicted_time_ns, timing.period_ns, timing.should_render, timing.wait_s
+        )  # fmt: skip
+
+    def _follow_session(self) -> Headset | None:
+        headset = self._link.headset
+        if headset is None:
+            return None
+        try:
+            duty = headset.poll_events()
+        except xr.XrException as e:
+            self._link.lose(e)
+            return None
+        if duty is Duty.LEAVE:
+            self._link.leave()
+            self.should_close = True
+        elif duty is Duty.REMAKE:
+            self._link.lose(xr.SessionLossPending())
+        return headset if self._link.headset is headset and headset.states.running else None
+
+    def _begin_on_headset(self) -> FrameTiming | None:
+        assert self._worn is not None
+        if isinstance(self._desk, DesktopDisplay):
+            self._desk.handle_events()
+        try:
+            timing = self._worn.begin_frame()
+        except xr.XrException as e:
+            self._link.lose(e)
+            return None
+        self.size, self.view_count = self._worn.size, 2
+        return timing
+
+    def views(self, snapshot: InputSnapshot) -> tuple[View, ...]:
+        """The eyes as the headset tracks them; from ``snapshot.head`` where it cannot."""
+        if self._worn is None:
+            return self._desk.views(snapshot)
+        located: tuple[View, ...] | None = self._attempt(self._worn.locate_views)
+        if located is not None:
+            return located
+        guessed = views_of_head(snapshot.head, _GUESSED_FOV, self.size, 2)
+        return tuple(View(v.pose, v.fov, (0, 0, *self.size)) for v in guessed)
+
+    def target(self) -> Target:
+        """One framebuffer for each eye. After a failure spare ones, so that the frame can be finished."""
+        if self._worn is None:
+            return self._desk.target()
+        target: Target | None = self._attempt(self._worn.acquire)
+        return target if target is not None else Target(self._spare_framebuffers())
+
+    def _attempt(self, call: Callable[[], Any]) -> Any:
+        """The call's answer, or None after a failure in this frame; ``end_frame`` draws the consequence."""
+        if self._failure is not None:
+            return None
+        try:
+            return call()
+        except xr.XrException as e:
+            self._failure = e
+            return None
+
+    def _spare_framebuffers(self) -> tuple[Any, ...]:
+        if not self._spare or self._spare[0].size != self.size:
+            self._release_spare()
+            self._spare = [self.ctx.framebuffer([self.ctx.texture(self.size, 4)]) for _ in range(2)]
+        return tuple(self._spare)
+
+    def _release_spare(self) -> None:
+        for framebuffer in self._spare:
+            texture = framebuffer.color_attachments[0]
+            framebuffer.release()
+            texture.release()
+        self._spare = []
+
+    def end_frame(self) -> None:
+        """Mirror, submit, and only then deal with what failed."""
+        worn, self._worn = self._worn, None
+        if worn is None:
+            self._desk.end_frame()
+            return
+        self._mirror_eye(worn)
+        # The frame is ended even after a failure: the runtime counts begun frames.
+        failure, self._failure = self._failure, None
+        try:
+            worn.end_frame()
+        except xr.XrException as e:
+            failure = failure or e
+        if failure is not None:
+            self._link.lose(failure)
+        else:
+            self._link.worked()
+        if self._mirror:
+            self.draw_over_mirror()
+            self._mirror.show()
+
+    def _mirror_eye(self, worn: Headset) -> None:
+        if self._mirror and (drawn := worn.drawn_framebuffer()) is not None:
+            self._mirror.copy(drawn)
+
+    def describe(self) -> str:
+        """Headset, runtime, pixels and floor; or why there is none."""
+        headset = self._link.headset
+        renderer = self.ctx.info["GL_RENDERER"]
+        if headset is None:
+            return f"headset: {self.lost}; until then {self._desk.describe()}"
+        width, height = headset.size
+        return (
+            f"headset {self._link.system} through {self._link.runtime}, 2 x {width}x{height}, "
+            f"floor by {headset.stage.kind}, on {renderer}"
+        )
+
+    def close(self) -> None:
+        """Session, instance, spare images, window: last made first. Safe to call twice."""
+        self._link.close()
+        self._release_spare()
+        self._desk.close()
+
+    # For HeadsetOrDesk.
+
+    @property
+    def worn(self) -> bool:
+        """Whether the present frame is the headset's."""
+        return self._worn is not None
+
+    def read(self, predicted_time_ns: int) -> InputSnapshot | None:
+        """The headset's snapshot in this frame, None after a failure or without a headset."""
+        worn = self._worn
+        snapshot: InputSnapshot | None = None
+        if worn is not None:
+            snapshot = self._attempt(lambda: worn.read_input(predicted_time_ns))
+        return snapshot
+
+    def desk_input(self) -> InputSource | None:
+        """Mouse and keys."""
+        return self._desk.input()
+
+    def vibrate(self, hand: int, amplitude: float, duration_s: float) -> None:
+        """A pulse in the headset's controller."""
+        worn = self._worn
+        if worn is not None:
+            self._attempt(lambda: worn.vibrate(hand, amplitude, duration_s))
+
+
+def _open_desk(clock: Clock, size: tuple[int, int], title: str) -> DesktopDisplay | OffscreenDisplay:
+    """A window without vertical sync, which would slow the headset; without a screen a bare context."""
+    try:
+        return DesktopDisplay(size, title, clock, pace_hz=_MIRROR_HZ, vsync=False)
+    except DisplayUnavailable:
+        return OffscreenDisplay(size, clock, pace_hz=_MIRROR_HZ)
+
+
+class HeadsetOrDesk:
+    """The InputSource of an OpenXRDisplay."""
+
+    def __init__(self, display: OpenXRDisplay) -> None:
+        self._display = display
+        self._last = InputSnapshot(0)
+
+    def poll(self, predicted_time_ns: int) -> InputSnapshot:
+        """The headset's snapshot with the window's keys added, or the window's own."""
+        desk = self._display.desk_input()
+        from_desk = desk.poll(predicted_time_ns) if desk else self._last.with_time(predicted_time_ns)
+        if not self._display.worn:
+            return from_desk
+        from_headset = self._display.read(predicted_time_ns)
+        if from_headset is None:  # the call failed: nobody moves until the frame is over
+            from_headset = replace(self._last, time_ns=predicted_time_ns, valid=Valid(0))
+        self._last = from_headset
+        return replace(from_headset, buttons=from_headset.buttons | from_desk.buttons)
+
+    def vibrate(self, hand: int, amplitude: float, duration_s: float) -> None:
+        """A pulse in the hand, where it has a motor."""
+        self._display.vibrate(hand, amplitude, duration_s)
+
+    def close(self) -> None:
+        """The display owns everything."""

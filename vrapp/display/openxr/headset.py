@@ -1,0 +1,190 @@
+"""One session with a headset, from xrCreateSession to xrDestroySession, and its frames.
+
+OpenXR 1.1, chapters 9 "Session" and 10 "Rendering". A frame is wait, begin, locate, acquire, draw, release,
+end. Any call may raise xr.XrException; then the session is closed and made again by ``link.HeadsetLink``.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack, suppress
+from ctypes import POINTER, byref, cast
+from typing import Any
+
+import xr
+
+from vrapp.core.clock import Clock
+from vrapp.core.display import FrameTiming, Target
+from vrapp.core.input import InputSnapshot
+from vrapp.core.pose import View
+from vrapp.display.openxr import swapchains, views
+from vrapp.display.openxr.binding import graphics_binding
+from vrapp.display.openxr.headset_input import HeadsetInput
+from vrapp.display.openxr.instance import Instance
+from vrapp.display.openxr.results import describe
+from vrapp.display.openxr.session_state import Duty, SessionStateMachine
+from vrapp.display.openxr.spaces import Stage
+from vrapp.display.openxr.time_bridge import TimeBridge
+
+_log = logging.getLogger(__name__)
+
+_FAREWELL_FRAMES = 90  # at most, while the runtime winds the session down
+
+
+class Headset:
+    """Owns session, spaces, swapchains and input. ``size``: pixels of one eye."""
+
+    def __init__(self, instance: Instance, ctx: Any, clock: Clock, surfaceless: bool, scale: float) -> None:
+        """Make everything; what was made is destroyed again where a later part fails."""
+        self._instance, self._clock = instance, clock
+        self.states = SessionStateMachine()
+        self._index = -1
+        self._frame_state: Any = None
+        self._views: list[Any] | None = None
+        self._drawn = False
+        with ExitStack() as owned:
+            binding = graphics_binding(surfaceless)  # `next` holds no reference: kept until the call is over
+            info = xr.SessionCreateInfo(system_id=instance.system_id, next=binding)
+            self._session = xr.create_session(instance.handle, info)
+            _owns(owned, lambda: xr.destroy_session(self._session))
+            self.stage = Stage(self._session)
+            _owns(owned, self.stage.close)
+            self.size = views.recommended_size(instance.handle, instance.system_id, scale)
+            self._blend_mode = views.blend_mode(instance.handle, instance.system_id)
+            chosen = swapchains.choose_format([int(f) for f in xr.enumerate_swapchain_formats(self._session)])
+            self._eyes: list[swapchains.EyeSwapchain] = []
+            for _ in range(2):
+                eye = swapchains.EyeSwapchain(self._session, ctx, self.size, chosen)
+                _owns(owned, eye.close)
+                self._eyes.append(eye)
+            self._input = HeadsetInput(instance, self._session, self.stage)
+            _owns(owned, self._input.close)
+            self._bridge = TimeBridge(clock, instance.handle, instance.extensions)
+            self._owned = owned.pop_all()
+
+    def poll_events(self) -> Duty:
+        """Follow the runtime. Returns LEAVE or REMAKE where the session is over, else NOTHING."""
+        while (event := _next_event(self._instance.handle)) is not None:
+            duty = self._handle(event)
+            if duty in (Duty.LEAVE, Duty.REMAKE):
+                return duty
+        return Duty.NOTHING
+
+    def _handle(self, event: Any) -> Duty:
+        kind = event._type  # the property raises on types of extensions newer than pyopenxr
+        if kind == xr.StructureType.EVENT_DATA_INSTANCE_LOSS_PENDING.value:
+            raise xr.InstanceLostError("the runtime is going away")
+        if kind == xr.StructureType.EVENT_DATA_SESSION_STATE_CHANGED.value:
+            changed = cast(byref(event), POINTER(xr.EventDataSessionStateChanged)).contents
+            return self._perform(self.states.enter(int(changed._state)))
+        if kind == xr.StructureType.EVENT_DATA_REFERENCE_SPACE_CHANGE_PENDING.value:
+            _log.info("The headset was recentred.")
+        elif kind == xr.StructureType.EVENT_DATA_EVENTS_LOST.value:
+            _log.warning("The OpenXR runtime lost events: the program did not ask for them in time.")
+        return Duty.NOTHING
+
+    def _perform(self, duty: Duty) -> Duty:
+        if duty is Duty.BEGIN:
+            xr.begin_session(self._session, xr.SessionBeginInfo(primary_view_configuration_type=views.STEREO))
+            self.states.began()
+        elif duty is Duty.END:
+            xr.end_session(self._session)
+            self.states.ended()
+        return duty
+
+    def begin_frame(self) -> FrameTiming:
+        """xrWaitFrame (the compositor's pace) and xrBeginFrame. Call only while ``states.running``."""
+        before_ns = self._clock.now_ns()
+        state = xr.wait_frame(self._session, xr.FrameWaitInfo())
+        wait_s = (self._clock.now_ns() - before_ns) / 1e9
+        self._frame_state, self._views, self._drawn = state, None, False
+        with suppress(xr.FrameDiscarded):
+            xr.begin_frame(self._session, xr.FrameBeginInfo())
+        self._index += 1
+        period_ns = int(state.predicted_display_period) or 11_111_111
+        predicted_ns = self._bridge.to_monotonic_ns(int(state.predicted_display_time), period_ns)
+        return FrameTiming(self._index, predicted_ns, period_ns, bool(state.should_render), wait_s)
+
+    def read_input(self, predicted_time_ns: int) -> InputSnapshot:
+        """Head, hands and buttons as they will be then."""
+        return self._input.read(self._bridge.to_xr_time(predicted_time_ns), predicted_time_ns, self.states.focused)
+
+    def vibrate(self, hand: int, amplitude: float, duration_s: float) -> None:
+        """A pulse in the hand; only while the input is ours."""
+        if self.states.focused:
+            self._input.vibrate(hand, amplitude, duration_s)
+
+    def locate_views(self) -> tuple[View, ...] | None:
+        """Both eyes in the stage at this frame's display time, None while the head is not tracked at all."""
+        self._views = views.locate(self._session, self.stage.space, int(self._frame_state.predicted_display_time))
+        return None if self._views is None else tuple(views.view_from(v, self.size) for v in self._views)
+
+    def acquire(self) -> Target:
+        """The images of both eyes, to be drawn now."""
+        framebuffers = tuple(eye.acquire() for eye in self._eyes)
+        self._drawn = True
+        return Target(framebuffers, srgb_encode=self._eyes[0].format.shader_encodes)
+
+    def drawn_framebuffer(self) -> Any | None:
+        """The left eye's picture of this frame, until ``end_frame``; None where nothing was drawn."""
+        return self._eyes[0].acquire() if self._drawn else None
+
+    def end_frame(self) -> None:
+        """Release what was acquired and submit it, or submit nothing; always ends what was begun."""
+        if self._frame_state is None:
+            return
+        state, self._frame_state = self._frame_state, None
+        for eye in self._eyes:
+            eye.release()
+        eyes = self._projection_views() if self._drawn and self._views is not None else None
+        layers = []
+        if eyes is not None and state.should_render:
+            projection = xr.CompositionLayerProjection(space=self.stage.space, views=eyes)
+            layers.append(byref(projection))
+        info = xr.FrameEndInfo(
+            display_time=state.predicted_display_time, environment_blend_mode=self._blend_mode, layers=layers
+        )
+        xr.end_frame(self._session, info)
+
+    def _projection_views(self) -> list[Any]:
+        return [
+            xr.CompositionLayerProjectionView(pose=view.pose, fov=view.fov, sub_image=eye.sub_image())
+            for view, eye in zip(self._views or (), self._eyes, strict=True)
+        ]
+
+    def leave(self) -> None:
+        """Ask the runtime to wind the session down, and go along until it has."""
+        if not self.states.running:
+            return
+        try:
+            xr.request_exit_session(self._session)
+            for _ in range(_FAREWELL_FRAMES):
+                if self.poll_events() is not Duty.NOTHING or not self.states.running:
+                    return
+                self.begin_frame()
+                self.end_frame()
+        except xr.XrException as e:
+            _log.info("The headset's session ended abruptly (%s).", describe(e))
+
+    def close(self) -> None:
+        """Destroy everything, last made first. Safe to call twice."""
+        self._owned.close()
+
+
+def _owns(owned: ExitStack, destroy: Any) -> None:
+    """One failing destroy must not keep the next from being tried."""
+
+    def quietly() -> None:
+        try:
+            destroy()
+        except xr.XrException as e:
+            _log.info("A part of the session could not be destroyed (%s).", describe(e))
+
+    owned.callback(quietly)
+
+
+def _next_event(instance: Any) -> Any | None:
+    try:
+        return xr.poll_event(instance)
+    except xr.EventUnavailable:
+        return None

@@ -1,0 +1,127 @@
+"""The connection to the runtime: OpenXR 1.1, chapter 4 "Instance" and 5 "System"."""
+
+from __future__ import annotations
+
+import logging
+from ctypes import byref, pointer
+from typing import Any
+
+import xr
+
+from vrapp.core.errors import DisplayUnavailable, GraphicsError
+from vrapp.display.openxr import binding, time_bridge
+from vrapp.display.openxr.results import check, describe
+
+_log = logging.getLogger(__name__)
+
+#: Taken where the runtime offers them; the program works without each.
+OPTIONAL_EXTENSIONS = (
+    time_bridge.EXTENSION,
+    "XR_EXT_local_floor",  # core in 1.1
+    "XR_EXT_hp_mixed_reality_controller",  # core in 1.1
+    "XR_EXT_hand_tracking",
+    "XR_EXT_hand_interaction",
+    "XR_EXT_eye_gaze_interaction",
+)
+_VERSIONS = ((1, 1), (1, 0))
+
+
+class Instance:
+    """``handle``, ``system_id``, and what runtime and system can do. Made again after InstanceLost.
+
+    ``hand_tracking`` and ``eye_gaze`` are what the *system* supports: an extension may be offered by a
+    runtime whose headset has no such sensor.
+    """
+
+    def __init__(self, surfaceless: bool) -> None:
+        """Connect; ``surfaceless`` where the context is EGL's and there is no window.
+
+        Raises DisplayUnavailable where the runtime cannot take OpenGL, xr.XrException otherwise.
+        """
+        offered = _offered_extensions()
+        required = binding.required_extensions(surfaceless)
+        if missing := [name for name in required if name not in offered]:
+            raise DisplayUnavailable(_without_opengl(missing[0], surfaceless))
+        wanted = (*required, *(name for name in OPTIONAL_EXTENSIONS if name in offered))
+        self.handle, self.api_version = _create(wanted)
+        self.extensions = frozenset(wanted)
+        self.system_id = 0  # XR_NULL_SYSTEM_ID until there is a headset
+        self.hand_tracking = self.eye_gaze = False
+        self.system_name = ""
+        properties = xr.get_instance_properties(self.handle)
+        version = xr.Version(int(properties.runtime_version))
+        self.runtime = f"{_text(properties.runtime_name)} {version.major}.{version.minor}.{version.patch}"
+
+    def find_headset(self, gl_version: tuple[int, int]) -> None:
+        """Look for a head-mounted display. Raises xr.FormFactorUnavailableError while none is connected.
+
+        Raises GraphicsError where the runtime does not take this OpenGL version.
+        """
+        get_info = xr.SystemGetInfo(form_factor=xr.FormFactor.HEAD_MOUNTED_DISPLAY)
+        self.system_id = xr.get_system(self.handle, get_info)
+        self._ask_properties()
+        # The specification wants this asked before every session, and answers with versions.
+        needs = xr.get_opengl_graphics_requirements_khr(self.handle, self.system_id)
+        lowest = xr.Version(int(needs.min_api_version_supported))
+        if gl_version < (lowest.major, lowest.minor):
+            raise GraphicsError(
+                f"The OpenXR runtime needs OpenGL {lowest.major}.{lowest.minor} and the context is "
+                f"{gl_version[0]}.{gl_version[1]}; update the graphics driver."
+            )
+
+    def _ask_properties(self) -> None:
+        # Chained by hand: pyopenxr's wrapper takes no `next`. `hands` and `eyes` live until the call is over.
+        hands, eyes = xr.SystemHandTrackingPropertiesEXT(), xr.SystemEyeGazeInteractionPropertiesEXT()
+        properties = xr.SystemProperties()
+        if "XR_EXT_hand_tracking" in self.extensions:
+            properties.next = pointer(hands)
+        if "XR_EXT_eye_gaze_interaction" in self.extensions:
+            eyes.next, properties.next = properties.next, pointer(eyes)
+        check(xr.raw_functions.xrGetSystemProperties(self.handle, self.system_id, byref(properties)))
+        self.system_name = _text(properties.system_name)
+        self.hand_tracking, self.eye_gaze = bool(hands.supports_hand_tracking), bool(eyes.supports_eye_gaze_interaction)
+
+    def close(self) -> None:
+        """Destroy it with everything that was made from it."""
+        if self.handle is not None:
+            handle, self.handle = self.handle, None
+            try:
+                xr.destroy_instance(handle)
+            except xr.XrException as e:
+                _log.info("The OpenXR instance could not be destroyed (%s).", describe(e))
+
+
+def _offered_extensions() -> set[str]:
+    return {_text(p.extension_name) for p in xr.enumerate_instance_extension_properties()}
+
+
+def _create(extensions: tuple[str, ...]) -> tuple[Any, tuple[int, int]]:
+    """SteamVR has refused 1.1: ask for it, then for 1.0."""
+    for version in _VERSIONS:
+        application = xr.ApplicationInfo(
+            application_name="vrapp", application_version=1, engine_name="vrapp", engine_version=1,
+            api_version=xr.Version(*version, 0),
+        )  # fmt: skip
+        info = xr.InstanceCreateInfo(application_info=application, enabled_extension_names=list(extensions))
+        try:
+            return xr.create_instance(info), version
+        except xr.ApiVersionUnsupportedError:
+            if version == _VERSIONS[-1]:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _without_opengl(missing: str, surfaceless: bool) -> str:
+    if surfaceless and missing != binding.OPENGL_EXTENSION:
+        return (
+            "The OpenXR runtime works with a window only (it does not offer XR_MNDX_egl_enable); "
+            "start vrapp in a desktop session."
+        )
+    return (
+        f"The active OpenXR runtime has no OpenGL support (it does not offer {missing}); "
+        "make SteamVR, Monado or WiVRn the active runtime."
+    )
+
+
+def _text(name: Any) -> str:
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)

@@ -1,0 +1,56 @@
+"""What each OpenXR error means for the program: which part has to be made again, or whether to give up.
+
+OpenXR 1.1, section 2.7 "Return codes". In pyopenxr qualified successes raise as well.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import xr
+
+
+class Remedy(Enum):
+    """How to go on after a failed call."""
+
+    SESSION = "make the session again"
+    INSTANCE = "make the instance again"
+    WAIT = "ask again later, the headset is not connected"
+    STOP = "do not ask this runtime again"
+
+
+_REMEDIES: dict[type[xr.XrException], Remedy] = {
+    xr.InstanceLostError: Remedy.INSTANCE,
+    xr.RuntimeUnavailableError: Remedy.INSTANCE,
+    xr.RuntimeFailureError: Remedy.INSTANCE,
+    xr.InitializationFailedError: Remedy.INSTANCE,
+    xr.HandleInvalidError: Remedy.INSTANCE,
+    xr.SystemInvalidError: Remedy.INSTANCE,
+    xr.FileAccessErrorError: Remedy.INSTANCE,
+    xr.FileContentsInvalidError: Remedy.INSTANCE,
+    xr.FormFactorUnavailableError: Remedy.WAIT,
+    xr.FormFactorUnsupportedError: Remedy.STOP,
+    xr.ApiVersionUnsupportedError: Remedy.STOP,
+    xr.ExtensionNotPresentError: Remedy.STOP,
+    xr.GraphicsDeviceInvalidError: Remedy.STOP,
+    xr.ViewConfigurationTypeUnsupportedError: Remedy.STOP,
+    xr.EnvironmentBlendModeUnsupportedError: Remedy.STOP,
+    xr.SwapchainFormatUnsupportedError: Remedy.STOP,
+}
+
+
+def remedy_for(error: xr.XrException) -> Remedy:
+    """Everything not listed (session lost or pending, call order, limits, timeouts) costs the session."""
+    return _REMEDIES.get(type(error), Remedy.SESSION)
+
+
+def describe(error: xr.XrException) -> str:
+    """Few words for the log: the specification's name of the code."""
+    code = error.get_result_enum() if isinstance(error, xr.exception.ResultException) else None
+    return f"XR_{code.name}" if code is not None else f"{type(error).__name__}: {error}"
+
+
+def check(code: int) -> None:
+    """Raise what the result of a raw call stands for."""
+    if code != 0:
+        raise xr.exception.check_result(xr.Result(code))

@@ -1,0 +1,90 @@
+"""The images that the runtime shows: OpenXR 1.1, section 10.1 "Swapchain Image Management"."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, NamedTuple
+
+import xr
+
+from vrapp.display.openxr.results import describe
+
+_log = logging.getLogger(__name__)
+
+#: A second: far beyond any frame, so that a stuck compositor ends in an error and not in a hang.
+_WAIT_NS = 1_000_000_000
+
+
+class Format(NamedTuple):
+    """``gl`` internal format; ``shader_encodes`` sRGB; ``dtype`` in ModernGL's words."""
+
+    gl: int
+    shader_encodes: bool
+    dtype: str
+
+
+#: In order of preference. A runtime shows the bytes of an sRGB format as they are, so shaders write encoded
+#: colour with GL_FRAMEBUFFER_SRGB off. It takes other formats as linear, for which 8 bits are too coarse.
+FORMATS = (
+    Format(0x8C43, True, "f1"),  # GL_SRGB8_ALPHA8
+    Format(0x8C41, True, "f1"),  # GL_SRGB8
+    Format(0x881A, False, "f2"),  # GL_RGBA16F
+    Format(0x8059, False, "f1"),  # GL_RGB10_A2
+    Format(0x8058, False, "f1"),  # GL_RGBA8
+)
+
+
+def choose_format(offered: list[int]) -> Format:
+    """The best of what the runtime offers. Raises xr.SwapchainFormatUnsupportedError."""
+    for candidate in FORMATS:
+        if candidate.gl in offered:
+            return candidate
+    raise xr.SwapchainFormatUnsupportedError(f"the runtime offers only {[hex(f) for f in offered]}")
+
+
+class EyeSwapchain:
+    """One eye's swapchain, with a framebuffer around each of its images. Acquire, draw, release."""
+
+    def __init__(self, session: Any, ctx: Any, size: tuple[int, int], chosen: Format) -> None:
+        self.size, self.format = size, chosen
+        usage = xr.SwapchainUsageFlags
+        info = xr.SwapchainCreateInfo(
+            usage_flags=usage.COLOR_ATTACHMENT_BIT | usage.SAMPLED_BIT | usage.TRANSFER_SRC_BIT,
+            format=chosen.gl, sample_count=1, width=size[0], height=size[1], face_count=1, array_size=1, mip_count=1,
+        )  # fmt: skip
+        self.handle = xr.create_swapchain(session, info)
+        images = xr.enumerate_swapchain_images(self.handle, xr.SwapchainImageOpenGLKHR)
+        self._textures = [ctx.external_texture(int(i.image), size, 4, 0, chosen.dtype) for i in images]
+        self._framebuffers = [ctx.framebuffer([texture]) for texture in self._textures]
+        self._acquired: int | None = None
+
+    def acquire(self) -> Any:
+        """The framebuffer to draw into until ``release``."""
+        if self._acquired is None:
+            index = xr.acquire_swapchain_image(self.handle, xr.SwapchainImageAcquireInfo())
+            self._acquired = int(index)
+            xr.wait_swapchain_image(self.handle, xr.SwapchainImageWaitInfo(timeout=_WAIT_NS))
+        return self._framebuffers[self._acquired]
+
+    def release(self) -> None:
+        """Give the image to the compositor; nothing where none was acquired."""
+        if self._acquired is not None:
+            self._acquired = None
+            xr.release_swapchain_image(self.handle, xr.SwapchainImageReleaseInfo())
+
+    def sub_image(self) -> Any:
+        """The whole image, for a composition layer."""
+        return xr.SwapchainSubImage(
+            swapchain=self.handle, image_rect=xr.Rect2Di(xr.Offset2Di(0, 0), xr.Extent2Di(*self.size))
+        )
+
+    def close(self) -> None:
+        """Drop the framebuffers, then the swapchain; the textures are the runtime's."""
+        for framebuffer in self._framebuffers:
+            framebuffer.release()
+        self._framebuffers.clear()
+        self._textures.clear()
+        try:
+            xr.destroy_swapchain(self.handle)
+        except xr.XrException as e:
+            _log.info("A swapchain could not be destroyed (%s).", describe(e))

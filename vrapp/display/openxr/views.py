@@ -1,0 +1,52 @@
+"""Both eyes: OpenXR 1.1, chapter 8 "View Configurations" and 10.5 "View and Projection State"."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import xr
+
+from vrapp.core.errors import DisplayUnavailable
+from vrapp.core.pose import Fov, View
+from vrapp.display.openxr.spaces import pose_from
+
+STEREO = xr.ViewConfigurationType.PRIMARY_STEREO
+_ORIENTATION_VALID = int(xr.ViewStateFlags.ORIENTATION_VALID_BIT)
+
+
+def recommended_size(instance: Any, system_id: int, scale: float) -> tuple[int, int]:
+    """Pixels of one eye: the runtime's recommendation times ``scale``, within its limits, the same for both.
+
+    Raises DisplayUnavailable where the headset has no stereo.
+    """
+    if STEREO not in [xr.ViewConfigurationType(v) for v in xr.enumerate_view_configurations(instance, system_id)]:
+        raise DisplayUnavailable("The headset offers no stereo views through OpenXR; vrapp needs two eyes.")
+    eyes = xr.enumerate_view_configuration_views(instance, system_id, STEREO)
+    width = max(eye.recommended_image_rect_width for eye in eyes)
+    height = max(eye.recommended_image_rect_height for eye in eyes)
+    widest = min(eye.max_image_rect_width for eye in eyes)
+    highest = min(eye.max_image_rect_height for eye in eyes)
+    return min(max(round(width * scale), 16), widest), min(max(round(height * scale), 16), highest)
+
+
+def blend_mode(instance: Any, system_id: int) -> Any:
+    """OPAQUE, or on see-through headsets that have none the mode that the runtime likes best."""
+    offered = [xr.EnvironmentBlendMode(m) for m in xr.enumerate_environment_blend_modes(instance, system_id, STEREO)]
+    opaque = xr.EnvironmentBlendMode.OPAQUE
+    return opaque if opaque in offered or not offered else offered[0]
+
+
+def locate(session: Any, stage: Any, xr_time: int) -> list[Any] | None:
+    """XrViews of both eyes in the stage, None where not even their orientation is known."""
+    info = xr.ViewLocateInfo(view_configuration_type=STEREO, display_time=xr_time, space=stage)
+    state, views = xr.locate_views(session, info)
+    known = int(state.view_state_flags) & _ORIENTATION_VALID and len(views) == 2
+    return list(views) if known else None
+
+
+def view_from(view: Any, size: tuple[int, int]) -> View:
+    """An XrView as a View with a framebuffer of its own."""
+    f = view.fov
+    tangents = (math.tan(f.angle_left), math.tan(f.angle_right), math.tan(f.angle_up), math.tan(f.angle_down))
+    return View(pose_from(view.pose), Fov(*tangents), (0, 0, *size))
