@@ -26,7 +26,7 @@ from vrapp.core.clock import Clock, FixedClock, RealClock
 from vrapp.core.display import Display
 from vrapp.core.generation import Generator
 from vrapp.core.input import InputSource
-from vrapp.display.open import DisplayOptions, open_display
+from vrapp.display.open import OPENERS, DisplayOptions, Opener, open_display
 from vrapp.generation.bank import Bank
 from vrapp.generation.service import WorkerGenerator
 from vrapp.interaction.gestures import Interaction
@@ -232,21 +232,27 @@ def _tell_progress(made: int, total: int) -> None:
 
 
 def _open(options: Options) -> tuple[Display, Clock, list[str]]:
-    """The display with its clock. A clock is chosen before the display is, so ``auto`` may open twice."""
-    name = options.display
-    if options.clock is None and name == "auto" and options.input is None:
-        real = RealClock()
-        display, reasons = open_display("auto", _display_options(options, real))
-        if display.name != "offscreen":
-            return display, real, reasons
-        display.close()
-        name, before = "offscreen", reasons
-    else:
-        before = []
-    fixed = options.clock == "fixed" or (options.clock is None and (name == "offscreen" or options.input is not None))
-    clock: Clock = FixedClock() if fixed else RealClock()
-    display, reasons = open_display(name, _display_options(options, clock))
-    return display, clock, [*before, *reasons]
+    """The display with the clock that suits it, and why those before it were passed over."""
+    clocks: dict[str, Clock] = {}
+
+    def with_its_clock(name: str, opener: Opener) -> tuple[str, Opener]:
+        def opened(asked: DisplayOptions) -> Display:
+            clocks[name] = _clock(options, name)
+            return opener(_display_options(options, clocks[name]))
+
+        return name, opened
+
+    openers = [with_its_clock(name, opener) for name, opener in OPENERS]
+    display, reasons = open_display(options.display, _display_options(options, RealClock()), openers)
+    return display, clocks[display.name], reasons
+
+
+def _clock(options: Options, display: str) -> Clock:
+    """As asked for; else fixed where nobody looks on, or a recording drives the visit."""
+    fixed = options.clock == "fixed" or (
+        options.clock is None and (display == "offscreen" or options.input is not None) and display != "openxr"
+    )
+    return FixedClock() if fixed else RealClock()
 
 
 def _display_options(options: Options, clock: Clock) -> DisplayOptions:
