@@ -19,7 +19,9 @@ def test_bins_hold_equal_shares_and_come_back(prior: LatentPrior) -> None:
     torch.manual_seed(1)
     latents = torch.randn(40, 8, 4, 4, 4)
     codes = prior.quantise(latents)
-    assert codes.shape == (40, 64, 8) and codes.min() == 0 and codes.max() == 5
+    assert codes.shape == (40, 64, 8)
+    assert codes.min() == 0
+    assert codes.max() == 5
     assert torch.equal(prior.quantise(prior.dequantise(codes)), codes)
     assert (prior.dequantise(codes) - latents).abs().mean() < 0.3
 

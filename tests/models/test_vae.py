@@ -38,7 +38,9 @@ def test_encode_and_decode_shapes_and_ranges() -> None:
     for resolution in (64, 32, 16):
         grid = model.decode(mean, resolution)
         assert grid.shape == (1, 7, resolution, resolution, resolution)
-        assert grid[:, 0].abs().max() <= 1 and grid[:, 1:].min() >= 0 and grid[:, 1:].max() <= 1
+        assert grid[:, 0].abs().max() <= 1
+        assert grid[:, 1:].min() >= 0
+        assert grid[:, 1:].max() <= 1
 
 
 def test_wrong_shapes_are_named() -> None:
@@ -65,7 +67,8 @@ def test_saturated_targets_ask_only_for_at_least_that_far() -> None:
     look = torch.zeros(1, 6, 32, 32, 32)
     far, _ = vae_loss(3 * distance, look, distance, target, zeros, zeros, weights)
     near, _ = vae_loss(0.5 * distance, look, distance, target, zeros, zeros, weights)
-    assert far == 0 and near > 0.4
+    assert far == 0
+    assert near > 0.4
 
 
 def test_a_few_steps_of_training_lower_the_loss() -> None:

@@ -9,9 +9,10 @@ from vrapp.training.metrics import (
     closed_share,
     frechet_distance,
     iou,
+    nearest_distance,
     novelty,
-    one_nna_interval,
     one_nn_told,
+    one_nna_interval,
     set_scores,
 )
 
@@ -58,7 +59,7 @@ def test_sets_of_one_distribution_come_near_one_half() -> None:
 
 
 def test_novelty_compares_medians_of_nearest_distances() -> None:
-    assert novelty(np.array([[2.0, 5.0], [4.0, 9.0]]), np.array([[1.0, 3.0]])) == pytest.approx(3.0)
+    assert novelty(np.array([2.0, 4.0]), np.array([1.0])) == pytest.approx(3.0)
 
 
 def test_iou_by_hand() -> None:
@@ -78,3 +79,10 @@ def test_a_tetrahedron_is_closed_and_without_a_face_it_is_not() -> None:
     tetrahedron = np.array([[0, 1, 2], [0, 3, 1], [1, 3, 2], [0, 2, 3]])
     assert closed_share([tetrahedron, tetrahedron[1:]]) == 0.5
     assert closed_share([tetrahedron[:, ::-1]]) == 1.0
+
+
+def test_nearest_distance_agrees_with_the_full_matrix() -> None:
+    rng = np.random.default_rng(3)
+    pool = (rng.random((30, 128, 3), np.float32) - 0.5) * rng.random((30, 1, 3), np.float32)
+    queries = pool[:4] + rng.normal(scale=0.01, size=(4, 128, 3)).astype(np.float32)
+    assert np.allclose(nearest_distance(queries, pool, 8), chamfer_matrix(queries, pool).min(1), rtol=1e-4)

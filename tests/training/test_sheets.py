@@ -14,7 +14,9 @@ def test_a_red_block_is_drawn_red_in_the_middle() -> None:
     grid[0, 16:48, 16:48, 16:48] = -1.0
     grid[1] = 1.0
     red, green, blue = np.asarray(draw_grid(grid, 64))[32, 32]
-    assert red > 100 and green < 20 and blue < 20
+    assert red > 100
+    assert green < 20
+    assert blue < 20
 
 
 def test_an_empty_grid_gives_an_empty_tile(tmp_path: Path) -> None:

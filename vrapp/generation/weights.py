@@ -104,7 +104,9 @@ def save_weights(
         fresh.write_bytes(save(tensors, metadata))
         fresh.replace(path)
     except OSError as error:
-        raise OutputError(f"The weights cannot be written to {path} ({error.strerror}); choose another file.") from error
+        raise OutputError(
+            f"The weights cannot be written to {path} ({error.strerror}); choose another file."
+        ) from error
     return digest
 
 
@@ -150,16 +152,14 @@ def load_weights(path: Path) -> ObjectModel:
     )
 
 
-def _networks(
-    description: dict[str, Any], entries: dict[str, _Entry], raw: bytes
-) -> tuple[ShapeVAE, LatentPrior]:
+def _networks(description: dict[str, Any], entries: dict[str, _Entry], raw: bytes) -> tuple[ShapeVAE, LatentPrior]:
     import torch
 
     from vrapp.models.prior import LatentPrior, PriorConfig
     from vrapp.models.vae import ShapeVAE, VaeConfig
 
     settings = {key: tuple(v) if isinstance(v, list) else v for key, v in description["vae"].items()}
-    vae = ShapeVAE(VaeConfig(**settings))
+    vae = ShapeVAE(VaeConfig(**settings))  # type: ignore[arg-type]
     prior = LatentPrior(PriorConfig(**description["prior"]))
     if prior.config.categories != len(description["categories"]):
         raise ValueError("the prior's number of categories differs")

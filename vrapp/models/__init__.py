@@ -1,0 +1,1 @@
+"""The networks, one self-contained file each; they import torch alone."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor, nn
+from torch.nn import functional
 
 FEATURES = 256
 
@@ -24,6 +24,7 @@ class ClassifierConfig:
     dropout: float = 0.3
 
     def as_dict(self) -> dict[str, object]:
+        """As JSON keeps it."""
         return asdict(self)
 
 
@@ -61,6 +62,7 @@ class ShapeClassifier(nn.Module):
         return out
 
     def forward(self, grid: Tensor) -> Tensor:
+        """(B, 5, 32, 32, 32) → logits (B, categories)."""
         h = functional.dropout(self.features(grid), self.config.dropout, self.training)
         out: Tensor = self.out(h)
         return out

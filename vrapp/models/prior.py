@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor, nn
+from torch.nn import functional
 
 POSITIONS = 64
 SIDE = 4
@@ -32,6 +32,7 @@ class PriorConfig:
     dropout: float = 0.2
 
     def as_dict(self) -> dict[str, object]:
+        """As JSON keeps it."""
         return asdict(self)
 
 
@@ -63,9 +64,7 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self._split(x)
         drop = self.dropout if self.training else 0.0
-        return self._finish(
-            x, functional.scaled_dot_product_attention(q, k, v, dropout_p=drop, is_causal=True)
-        )
+        return self._finish(x, functional.scaled_dot_product_attention(q, k, v, dropout_p=drop, is_causal=True))
 
     def step(self, x: Tensor, cache: tuple[Tensor, Tensor], at: int) -> Tensor:
         """One position x (B, 1, width); writes its key and value into `cache` (B, heads, 64, d) at `at`."""
@@ -124,9 +123,7 @@ class LatentPrior(nn.Module):
     def quantise(self, latent: Tensor) -> Tensor:
         """(B, 8, 4, 4, 4) float → codes (B, 64, 8) int64."""
         flat = latent.flatten(2).transpose(1, 2)  # (B, 64, 8)
-        codes = [
-            torch.bucketize(flat[..., c].contiguous(), self.edges[c]) for c in range(self.config.channels)
-        ]
+        codes = [torch.bucketize(flat[..., c].contiguous(), self.edges[c]) for c in range(self.config.channels)]
         return torch.stack(codes, -1)
 
     def dequantise(self, codes: Tensor) -> Tensor:
@@ -218,9 +215,7 @@ class LatentPrior(nn.Module):
             before = token if guidance <= 0 else torch.cat([token, token])
         return self.dequantise(torch.stack(codes, 1))
 
-    def _draw(
-        self, hidden: Tensor, uniforms: Tensor, temperature: float, top_p: float, guidance: float
-    ) -> Tensor:
+    def _draw(self, hidden: Tensor, uniforms: Tensor, temperature: float, top_p: float, guidance: float) -> Tensor:
         """Codes (B, 8) of one position from hidden (B or 2B, width) and uniforms (B, 8)."""
         drawn: list[Tensor] = []
         for channel in range(self.config.channels):

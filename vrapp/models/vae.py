@@ -14,8 +14,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor, nn
+from torch.nn import functional
 
 GRID_CHANNELS = 7
 LOOK_CHANNELS = 6
@@ -34,6 +34,7 @@ class VaeConfig:
     head: int = 128
 
     def as_dict(self) -> dict[str, object]:
+        """As JSON keeps it."""
         return asdict(self)
 
 
@@ -70,6 +71,7 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.conv2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, R, R, R) → the same shape."""
         h = self.conv1(functional.silu(self.norm1(x)))
         out: Tensor = x + self.conv2(functional.silu(self.norm2(h)))
         return out
@@ -91,6 +93,7 @@ class Encoder(nn.Module):
         self.out = nn.Conv3d(c4, 2 * config.latent_channels, 3, padding=1)
 
     def forward(self, distance: Tensor, look: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance, (B, 8, 4, 4, 4) each."""
         x = torch.cat([space_to_depth(distance, 4), space_to_depth(look, 2)], 1)  # (B, 120, 16³)
         x = self.stem(x.contiguous(memory_format=torch.channels_last_3d))
         x = x + self.mix16(functional.silu(x))  # (B, c16, 16³)
@@ -119,6 +122,7 @@ class Decoder(nn.Module):
         self.out = nn.Conv3d(config.head, 64 + LOOK_CHANNELS * 8, 1)
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Distance (B, 1, 64³), not clamped, and colour logits (B, 6, 32³)."""
         x = self.blocks4(self.stem(latent.contiguous(memory_format=torch.channels_last_3d)))
         x = self.blocks8(depth_to_space(self.up8(x), 2))  # (B, c8, 8³)
         x = self.blocks16(depth_to_space(self.up16(x), 2))  # (B, c16, 16³)

@@ -1,0 +1,1 @@
+"""Model files → grids → trained networks → weights, and how good those are."""

@@ -14,7 +14,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Chances and ranges.  Of `resize` of the shapes the sides are scaled; `jitter` is the chance of a shape that no longer fills the box."""
+    """Chances and ranges.
+
+    Of `resize` of the shapes the sides are scaled; `jitter` is the chance of a shape that no longer fills
+    the box.
+    """
 
     mirror: float = 0.5
     resize: float = 0.5

@@ -125,8 +125,6 @@ def _bake_one(job: tuple[str, str, int, int, ObjectSource]) -> tuple[int, str]:
     except (ValueError, OSError, MemoryError) as error:
         return row, f"{type(error).__name__}: {str(error)[:80]}"
     np.memmap(Path(folder) / "grids.u8", np.uint8, "r+", shape=(count, *GRID_SHAPE))[row] = grid
-    stored = np.memmap(
-        Path(folder) / "points.f32", np.float32, "r+", shape=(count, SURFACE_POINTS, 3)
-    )
+    stored = np.memmap(Path(folder) / "points.f32", np.float32, "r+", shape=(count, SURFACE_POINTS, 3))
     stored[row] = points
     return row, ""

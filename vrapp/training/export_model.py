@@ -58,7 +58,7 @@ def gate_limits(vae: ShapeVAE, latents: LatentSet, categories: tuple[str, ...]) 
     """Plausible ranges for each category, from the decoded training models: pieces and triangles."""
     pieces: list[int] = []
     triangles: list[int] = []
-    for mean in latents.mean[:, 0].split(16):
+    for mean in torch.split(latents.mean[:, 0], 16):
         raw, _ = vae.decoder(mean)
         for field in raw[:, 0].numpy():
             pieces.append(piece_count(field))

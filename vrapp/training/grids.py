@@ -40,9 +40,7 @@ def grid_from_mesh(mesh: SurfaceMesh) -> NDArray[np.uint8]:
     grid = np.zeros((CHANNELS, RESOLUTION, RESOLUTION, RESOLUTION), np.uint8)
     grid[0] = np.round((np.clip(distance / TRUNCATION_VOXELS, -1, 1) + 1) * 127.5).astype(np.uint8)
     shown = np.abs(near_distance) < TRUNCATION_VOXELS + 1
-    look = surface_appearance(
-        mesh, face[shown], _barycentric(vertices[faces[face[shown]]], closest[shown])
-    )
+    look = surface_appearance(mesh, face[shown], _barycentric(vertices[faces[face[shown]]], closest[shown]))
     x, y, z = near[shown].T
     grid[1:, x, y, z] = np.round(look.T * 255).astype(np.uint8)
     return grid
@@ -70,9 +68,7 @@ def _near_voxels(
     return np.ascontiguousarray(index + 0.5, dtype=np.float64), index
 
 
-def _barycentric(
-    corners: NDArray[np.float64], points: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _barycentric(corners: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N, 3) barycentric coordinates of points (N, 3) in triangles (N, 3, 3), clamped and normalised."""
     first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     offset = points - corners[:, 0]

@@ -50,7 +50,7 @@ class SurfaceMesh:
     textures: tuple[NDArray[np.uint8] | None, ...]
 
 
-class _FolderResolver(trimesh.resolvers.Resolver):  # type: ignore[misc]
+class _FolderResolver(trimesh.resolvers.Resolver):
     """Gives trimesh the files beside a model, and none that lie outside `root`."""
 
     def __init__(self, folder: Path, root: Path) -> None:
@@ -141,9 +141,7 @@ def load_mesh(path: Path, root: Path) -> SurfaceMesh:
             _check_gltf(path, root, size)
         _inside(path.parent, path.name, root)
         with path.open("rb") as file:
-            scene = trimesh.load(
-                file, file_type=suffix[1:], process=False, resolver=_FolderResolver(path.parent, root)
-            )
+            scene = trimesh.load(file, file_type=suffix[1:], process=False, resolver=_FolderResolver(path.parent, root))
         parts = scene.dump() if isinstance(scene, trimesh.Scene) else [scene]
     except MeshRejected:
         raise
@@ -189,9 +187,7 @@ def _checked(mesh: SurfaceMesh) -> SurfaceMesh:
     longest = float(extent.max())
     if not 1e-9 < longest < 1e9:
         raise MeshRejected("no extent" if longest <= 1e-9 else "absurd extent")
-    area = np.linalg.norm(
-        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
-    )
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
     good = area > 1e-12 * longest**2
     if int(good.sum()) < MIN_TRIANGLES:
         raise MeshRejected(f"only {int(good.sum())} triangles with an area")
@@ -209,7 +205,7 @@ def _appearance(
     uv = np.zeros((len(triangles), 3, 2))
     colour = np.ones((len(triangles), 3, 3))
     texture: NDArray[np.uint8] | None = None
-    visual = part.visual
+    visual: Any = part.visual
     source = getattr(visual, "material", None)
     if source is not None:
         material, texture = _material(source)
@@ -261,14 +257,10 @@ def srgb_to_linear(value: FloatArray) -> FloatArray:
 def linear_to_srgb(value: FloatArray) -> FloatArray:
     """Linear 0..1 → sRGB-encoded 0..1 (IEC 61966-2-1)."""
     value = np.clip(value, 0.0, 1.0)
-    return cast(
-        FloatArray, np.where(value <= 0.0031308, value * 12.92, 1.055 * value ** (1 / 2.4) - 0.055)
-    )
+    return cast(FloatArray, np.where(value <= 0.0031308, value * 12.92, 1.055 * value ** (1 / 2.4) - 0.055))
 
 
-def surface_appearance(
-    mesh: SurfaceMesh, face: NDArray[np.int64], barycentric: FloatArray
-) -> FloatArray:
+def surface_appearance(mesh: SurfaceMesh, face: NDArray[np.int64], barycentric: FloatArray) -> FloatArray:
     """(N, 6) sRGB colour 0..1, roughness, metalness, emission at points of faces.
 
     `face` (N,) int64, `barycentric` (N, 3) float64.  Textures are read at the nearest texel: palette

@@ -76,9 +76,9 @@ def one_nna_interval(
     return float(low), float(high)
 
 
-def novelty(samples_train: Matrix, test_train: Matrix) -> float:
-    """Median distance of samples to their nearest training shape ÷ the same for test shapes."""
-    return float(np.median(samples_train.min(1)) / max(1e-12, float(np.median(test_train.min(1)))))
+def novelty(samples_nearest: NDArray[np.float64], test_nearest: NDArray[np.float64]) -> float:
+    """Median distance (N,) of samples to their nearest training shape ÷ the same for test shapes (M,)."""
+    return float(np.median(samples_nearest) / max(1e-12, float(np.median(test_nearest))))
 
 
 def iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
@@ -113,3 +113,24 @@ def _closed(triangles: NDArray[np.int64]) -> bool:
     there = np.sort(edges[:, 0] * span + edges[:, 1])
     back = np.sort(edges[:, 1] * span + edges[:, 0])
     return bool(np.array_equal(there, back))
+
+
+def nearest_distance(queries: Points, pool: Points, candidates: int = 24) -> NDArray[np.float64]:
+    """(N,) Chamfer distance of each query to its nearest cloud of `pool`.
+
+    Candidates are found by coarse occupancy (8³ cells, square roots of shares), then measured exactly.
+    """
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(np.stack([occupancy(cloud) for cloud in pool]))
+    _, near = tree.query(np.stack([occupancy(cloud) for cloud in queries]), k=min(candidates, len(pool)))
+    near = near.reshape(len(queries), -1)
+    return np.array([chamfer_matrix(query[None], pool[rows]).min() for query, rows in zip(queries, near, strict=True)])
+
+
+def occupancy(points: Points) -> NDArray[np.float32]:
+    """(8³,) square root of the share of points (P, 3) in each cell: a cheap descriptor."""
+    cells = np.clip(((points + 0.5) * 8).astype(np.int64), 0, 7)
+    counts = np.bincount(cells @ np.array([64, 8, 1]), minlength=512).astype(np.float32)
+    root: NDArray[np.float32] = np.sqrt(counts / len(points))
+    return root

@@ -87,12 +87,12 @@ def train_objects(
     return TrainingReport(out, digest, len(shapes), categories, baked.left_out, figures)
 
 
-def bake_folder(
-    data_dir: Path, work: Path, settings: ObjectTraining, say: Callable[[str], None]
-) -> Baked:
+def bake_folder(data_dir: Path, work: Path, settings: ObjectTraining, say: Callable[[str], None]) -> Baked:
     """Bake all models of a folder; names what was left out and why."""
     if not data_dir.is_dir():
-        raise InputFileError(f"The data folder {data_dir} does not exist; name a folder of GLB, glTF, OBJ or PLY files.")
+        raise InputFileError(
+            f"The data folder {data_dir} does not exist; name a folder of GLB, glTF, OBJ or PLY files."
+        )
     sources = list_objects(data_dir, settings.everything)
     if not sources:
         raise InputFileError(f"There is no GLB, glTF, OBJ or PLY file in {data_dir}; name a folder that has some.")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 
 import torch
-import torch.distributed as distributed
-from torch import nn
+from torch import distributed, nn
 
 
 class Peers:

@@ -34,9 +34,7 @@ class ShapeData:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(
-        self, index: Tensor, rng: torch.Generator, config: AugmentConfig | None
-    ) -> tuple[Tensor, Tensor]:
+    def batch(self, index: Tensor, rng: torch.Generator, config: AugmentConfig | None) -> tuple[Tensor, Tensor]:
         """Float distance (B, 1, 64³) in [−1, 1] and look (B, 7, 32³) of rows `index`, augmented."""
         distance = self.distance[index].float() / 127.5 - 1.0
         look = self.look[index].float() / 255.0
@@ -61,8 +59,9 @@ def cached_shapes(cache: Path, baked: Baked, files: list[str], categories: tuple
         stored = torch.load(path, weights_only=True, mmap=True)
         rows = stored["rows"].numpy()
         names = tuple(baked.sources[int(row)].file for row in rows)
-        parts = (stored[name] for name in ("distance", "look", "extent", "category"))
-        return ShapeData(*parts, categories, names, rows)
+        return ShapeData(
+            stored["distance"], stored["look"], stored["extent"], stored["category"], categories, names, rows
+        )
     shapes = load_shapes(baked, files, categories)
     tensors = {name: getattr(shapes, name) for name in ("distance", "look", "extent", "category")}
     fresh = path.with_suffix(f".{os.getpid()}")

@@ -19,7 +19,7 @@ def draw_grid(grid: NDArray[np.float32], size: int = _TILE, turn: float = 0.65, 
     picture = Image.new("RGB", (size, size), (236, 238, 242))
     if not (field < 0).any():
         return picture
-    vertices, faces, _, _ = measure.marching_cubes(field, 0.0)
+    vertices, faces, _, _ = measure.marching_cubes(field, 0.0)  # type: ignore[no-untyped-call]
     corners = vertices[faces] - 1.0  # (F, 3, 3) voxels
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)

@@ -55,9 +55,7 @@ def list_objects(data_dir: Path, everything: bool = False) -> list[ObjectSource]
             if row.get("kind") not in MODEL_KINDS or row.get("geom_dup_of"):
                 continue
             relative = row["file"].removeprefix("objects/")
-            chosen.append(
-                ObjectSource(relative, row["category"], row["name"], row.get("geom_hash", ""))
-            )
+            chosen.append(ObjectSource(relative, row["category"], row["name"], row.get("geom_hash", "")))
     return [source for source in chosen if everything or source.default]
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from vrapp.training.bake import Baked
+from vrapp.training.metrics import occupancy
 
 NEAR_DUPLICATE_CD = 1.5e-3  # two samplings of one surface differ by 0.5e-3 (median) with 1,024 points
 TEST_SHARE = 0.2
@@ -32,14 +33,6 @@ def chamfer(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
     there = cKDTree(second).query(first)[0]
     back = cKDTree(first).query(second)[0]
     return float(np.mean(there**2) + np.mean(back**2))
-
-
-def _occupancy(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(8³,) share of the points in each cell: a cheap descriptor to find candidates by."""
-    cells = np.clip(((points + 0.5) * 8).astype(np.int64), 0, 7)
-    counts = np.bincount(cells @ np.array([64, 8, 1]), minlength=512).astype(np.float32)
-    root: NDArray[np.float32] = np.sqrt(counts / len(points))
-    return root
 
 
 def _poses(points: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -70,11 +63,11 @@ def near_duplicate_clusters(points: NDArray[np.float32], hashes: list[str]) -> N
             parent[find(row)] = find(seen.setdefault(name, row))
     few = points[:, :: max(1, points.shape[1] // _POINTS)]
     trees = [cKDTree(sample) for sample in few]
-    described = cKDTree(np.stack([_occupancy(sample) for sample in few]))
+    described = cKDTree(np.stack([occupancy(sample) for sample in few]))
     for row in range(count):
         for pose in _poses(few[row]):
             near, candidates = described.query(
-                _occupancy(pose), k=min(_NEIGHBOURS, count), distance_upper_bound=_CANDIDATE_DISTANCE
+                occupancy(pose), k=min(_NEIGHBOURS, count), distance_upper_bound=_CANDIDATE_DISTANCE
             )
             for other in np.atleast_1d(candidates)[np.isfinite(np.atleast_1d(near))].tolist():
                 if find(row) != find(other) and _near_duplicate(pose, few[other], trees[other]):
@@ -94,9 +87,7 @@ def make_split(baked: Baked, seed: int = 0) -> dict[str, Any]:
     Clusters are drawn within each category, so that every category keeps its share.
     """
     rows = [int(row) for row in baked.rows]
-    clusters = near_duplicate_clusters(
-        baked.points[baked.rows], [baked.sources[row].geom_hash for row in rows]
-    )
+    clusters = near_duplicate_clusters(baked.points[baked.rows], [baked.sources[row].geom_hash for row in rows])
     members: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     home: dict[int, str] = {}
     for row, cluster in zip(rows, clusters, strict=True):

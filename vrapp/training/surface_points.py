@@ -22,4 +22,19 @@ def sample_surface(
     flip = u + v > 1
     u, v = np.where(flip, 1 - u, u), np.where(flip, 1 - v, v)
     points = corners[chosen, 0] + u[:, None] * edge_a[chosen] + v[:, None] * edge_b[chosen]
-    return points.astype(np.float32)
+    found: NDArray[np.float32] = points.astype(np.float32)
+    return found
+
+
+def field_points(field: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float32]:
+    """(count, 3) points on the zero surface of a distance field (R, R, R), longest side 1.
+
+    A field without a surface gives points at the origin: as far from any shape as a dot can be.
+    """
+    from skimage import measure
+
+    padded = np.pad(field, 1, constant_values=1.0)
+    if not (padded < 0).any() or not (padded > 0).any():
+        return np.zeros((count, 3), np.float32)
+    vertices, faces, _, _ = measure.marching_cubes(padded, 0.0)  # type: ignore[no-untyped-call]
+    return sample_surface(vertices.astype(np.float64), faces.astype(np.int64), count, seed)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor
+from torch.nn import functional
 
 from vrapp.models.prior import LatentPrior, PriorConfig
 from vrapp.models.vae import ShapeVAE
@@ -55,7 +55,7 @@ def encode_shapes(vae: ShapeVAE, shapes: ShapeData, variants: int, seed: int) ->
     rng = torch.Generator().manual_seed(seed)
     for variant in range(variants):
         mean_parts, deviation_parts = [], []
-        for index in torch.arange(len(shapes)).split(16):
+        for index in torch.split(torch.arange(len(shapes)), 16):
             distance, look = shapes.batch(index, rng, MILD if variant else None)
             mean, logvar = vae.encoder(distance, look)
             mean_parts.append(mean.contiguous())
@@ -82,9 +82,7 @@ def train_prior(
     if start_from is not None:
         prior.load_state_dict(start_from.state_dict())
     prior.set_bins(train.mean.flatten(0, 1))
-    optimiser = torch.optim.AdamW(
-        prior.parameters(), plan.rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay
-    )
+    optimiser = torch.optim.AdamW(prior.parameters(), plan.rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay)
     chances = balanced_weights(train.category, 0.5)
     best, best_state, waited = math.inf, copy.deepcopy(prior.state_dict()), 0
     started, running, figures = time.monotonic(), 0.0, {"validation_nll": math.inf}
@@ -119,9 +117,7 @@ def _set_rate(optimiser: torch.optim.Optimizer, step: int, plan: PriorTraining) 
         group["lr"] = rate
 
 
-def _batch(
-    latents: LatentSet, chances: Tensor, rng: torch.Generator, plan: PriorTraining
-) -> tuple[Tensor, Tensor]:
+def _batch(latents: LatentSet, chances: Tensor, rng: torch.Generator, plan: PriorTraining) -> tuple[Tensor, Tensor]:
     """Posterior samples (B, 8, 4, 4, 4) of random variants, and their categories."""
     index = torch.multinomial(chances, plan.batch, replacement=True, generator=rng)
     variant = torch.randint(latents.mean.shape[1], (plan.batch,), generator=rng)
@@ -151,6 +147,9 @@ def held_out_nll(prior: LatentPrior, latents: LatentSet) -> float:
     """Mean −log p in nats a latent number of the models themselves (not their variants)."""
     prior.eval()
     total = torch.cat(
-        [prior.log_prob(latents.mean[i, 0], latents.category[i]) for i in torch.arange(len(latents.mean)).split(64)]
+        [
+            prior.log_prob(latents.mean[i, 0], latents.category[i])
+            for i in torch.split(torch.arange(len(latents.mean)), 64)
+        ]
     )
     return float(-total.mean()) / (prior.config.channels * 64)

@@ -61,7 +61,7 @@ def reconstruction_iou(
     found: list[float] = []
     count = min(limit, len(shapes))
     picked = torch.linspace(0, len(shapes) - 1, count).long() if count else torch.zeros(0, dtype=torch.long)
-    for index in picked[rank::peers].split(8):
+    for index in torch.split(picked[rank::peers], 8):
         distance, look = shapes.batch(index, torch.Generator(), None)
         mean, _ = model.encoder(distance, look)
         raw, _ = model.decoder(mean)
@@ -73,6 +73,7 @@ def reconstruction_iou(
 
 
 def new_model(config: VaeConfig, seed: int) -> ShapeVAE:
+    """A fresh network in the memory layout that is a third faster on CPUs."""
     torch.manual_seed(seed)
     model = ShapeVAE(config)
     return model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
@@ -94,9 +95,7 @@ def train_vae(
     peers = Peers()
     folder.mkdir(parents=True, exist_ok=True)
     model = new_model(plan.model, plan.seed)
-    optimiser = torch.optim.AdamW(
-        model.parameters(), plan.rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay
-    )
+    optimiser = torch.optim.AdamW(model.parameters(), plan.rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay)
     ema, step = Ema(model), 0
     state = load_checkpoint(folder / "vae.pt")
     if state:
@@ -150,14 +149,13 @@ def _step(
 
 
 def ema_model(ema: Ema, config: VaeConfig) -> ShapeVAE:
+    """The averaged network, in eval mode."""
     model = ShapeVAE(config)
     model.load_state_dict(ema.shadow)
     return model.to(memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload,no-any-return]
 
 
-def _check(
-    ema: Ema, config: VaeConfig, shapes: ShapeData, validation: ShapeData, peers: Peers
-) -> dict[str, float]:
+def _check(ema: Ema, config: VaeConfig, shapes: ShapeData, validation: ShapeData, peers: Peers) -> dict[str, float]:
     model = ema_model(ema, config)
     row = {}
     for name, part, limit in (("iou_train", shapes, 48), ("iou_validation", validation, 128)):
@@ -167,9 +165,7 @@ def _check(
     return row
 
 
-def _state(
-    model: ShapeVAE, optimiser: torch.optim.Optimizer, ema: Ema, step: int
-) -> dict[str, object]:
+def _state(model: ShapeVAE, optimiser: torch.optim.Optimizer, ema: Ema, step: int) -> dict[str, object]:
     return {
         "model": model.state_dict(), "optimiser": optimiser.state_dict(), "ema": ema.shadow,
         "ema_steps": ema.steps, "step": step,
