@@ -55,12 +55,16 @@ def _directions() -> np.ndarray:
     """(48, 3) evenly spread unit vectors (Fibonacci sphere)."""
     i = np.arange(HULL_POINTS) + 0.5
     polar, turn = np.arccos(1 - 2 * i / HULL_POINTS), np.pi * (1 + 5**0.5) * i
-    return np.stack((np.cos(turn) * np.sin(polar), np.cos(polar), np.sin(turn) * np.sin(polar)), 1)
+    spread = np.stack((np.cos(turn) * np.sin(polar), np.cos(polar), np.sin(turn) * np.sin(polar)), 1)
+    return spread.astype(np.float32)
+
+
+_DIRECTIONS = _directions()
 
 
 def support_points(position: np.ndarray) -> np.ndarray:
     """(≤ 48, 3) float32 the points of ``position`` (V, 3) that reach farthest in 48 directions."""
-    farthest = np.unique((position @ _directions().T.astype(np.float32)).argmax(axis=0))
+    farthest = np.unique((_DIRECTIONS @ position.T).argmax(axis=1))
     return np.ascontiguousarray(position[farthest])
 
 
@@ -139,7 +143,7 @@ class ObjectMaker:
         for index in range(1, LEVELS):
             level, left = without_debris(grids.level(index), limits.debris_share)
             levels.append(level if left.count else levels[-1])  # too thin for this level: show the finer one
-        position = finest.vertices["position"]
+        position = np.ascontiguousarray(finest.vertices["position"])
         box = np.stack((position.min(0), position.max(0)))
         return Mesh(tuple(levels), box, support_points(position))
 

@@ -27,6 +27,7 @@ from vrapp.generation import cases
 VERTEX_BYTES = 24
 _SHARPNESS = 0.02  # weight of staying at the mean crossing: lower is sharper, and noisier
 _OUTSIDE = 1.0
+_ROWS = 2 * cases.FLIPPED
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class _Tables:
     edge_loop: Tensor  # (512·12,) int64, -1 not crossed
     loop_count: Tensor  # (512,) int64
     twice_passed: Tensor  # (256,) int64
+    lower_crossed: Tensor  # (512, 3) bool: the edges at the lowest corner
     quad_edge: Tensor  # (3, 4) int64: the shared edge's number in the four cells around it
     quad_offset: Tensor  # (3, 4, 3) int64 xyz steps back to those cells
 
@@ -73,9 +75,15 @@ def _tables(device: torch.device) -> _Tables:
         torch.from_numpy(cases.EDGE_LOOP).flatten().to(device),
         torch.from_numpy(cases.LOOP_COUNT).to(device),
         torch.from_numpy(cases.TWICE_PASSED).to(device),
+        torch.from_numpy(cases.EDGE_LOOP[:, [0, 4, 8]] >= 0).to(device),
         edges.to(device),
         steps.to(device),
     )
+
+
+def _take(values: Tensor, index: Tensor) -> Tensor:
+    """``values[index]`` for flat ``values``; on CPU several times as fast."""
+    return values.index_select(0, index.reshape(-1)).view(index.shape)
 
 
 @dataclass(frozen=True)
@@ -101,21 +109,23 @@ def _pad(tsdf: Tensor) -> _Field:
 
 
 def capacity_for(tsdf: Tensor) -> Capacity:
-    """The exact capacity that ``tsdf`` (R, R, R) needs, for devices where asking costs nothing (CPU)."""
+    """A capacity that ``tsdf`` (R, R, R) just fits, for devices where asking costs nothing (CPU)."""
     field = _pad(tsdf)
     tables = _tables(tsdf.device)
-    used = field.cases[(field.cases != 0) & (field.cases != 255)].long()
-    first_edges = tables.edge_loop.view(-1, 12)[:256, [0, 4, 8]] >= 0
-    vertices = torch.maximum(tables.loop_count[:256], tables.loop_count[256:])[used].sum()
-    return Capacity(len(used), int(vertices), int(first_edges.sum(1)[used].sum()))
+    found = torch.bincount(field.cases, minlength=256)[:256]
+    found[0] = found[255] = 0
+    most = torch.maximum(tables.loop_count[:256], tables.loop_count[256:])
+    quads = (tables.lower_crossed[:256].sum(1) * found).sum()
+    return Capacity(int(found.sum()), int((most * found).sum()), int(quads))
 
 
 @dataclass(frozen=True)
 class _Topology:
     vertex_cell: Tensor  # (V,) int64
-    quad_vertices: Tensor  # (Q, 4) int64, V for unused rows
-    quad_node: Tensor  # (Q,) int64: the lower end of the crossed edge
+    quad_vertices: Tensor  # (Q, 4) int64, CCW seen from above the axis; V for unused rows
+    quad_cell: Tensor  # (Q,) int64: the cell that the crossed edge leaves from its lowest corner
     quad_axis: Tensor  # (Q,) int64
+    quad_up: Tensor  # (Q,) bool: outside lies up the axis
     vertex_quads: Tensor  # (V, 12) int64: the quads around each vertex, Q where there is none
     counts: Tensor  # (3,) int64
 
@@ -123,50 +133,50 @@ class _Topology:
 def _rows(field: _Field, cells: Tensor) -> Tensor:
     """(C,) row of the case tables for each cell, with the pinched faces flipped."""
     tables, side = _tables(cells.device), field.nodes - 1
-    case = field.cases[cells].long()
-    face = tables.twice_passed[case]
+    case = _take(field.cases, cells).long()
+    face = _take(tables.twice_passed, case)
     step = torch.tensor([-side * side, side * side, -side, side, -1, 1, 0], device=cells.device)
-    beyond = (cells + step[face]).clamp_(0, len(field.cases) - 1)
-    facing = tables.twice_passed[field.cases[beyond].long()]
+    beyond = (cells + _take(step, face)).clamp_(0, len(field.cases) - 1)
+    facing = _take(tables.twice_passed, _take(field.cases, beyond).long())
     return case + cases.FLIPPED * ((face < cases.NO_FACE) & (facing == face ^ 1))
 
 
 def _connect(field: _Field, capacity: Capacity) -> _Topology:
     """Number the vertices and find the four of each quad."""
     tables, side, dummy = _tables(field.values.device), field.nodes - 1, len(field.cases) - 1
-    active = (field.cases != 0) & (field.cases != 255)
+    device = field.values.device
+    active = field.cases - 1 < 254  # neither 0 nor 255, as uint8 wraps
     cells = torch.nonzero_static(active, size=capacity.cells + 1, fill_value=dummy).flatten()
     row = _rows(field, cells)
-    last = tables.loop_count[row].cumsum(0)
-    first = torch.zeros(dummy + 1, dtype=torch.int64, device=cells.device)
-    first[cells] = last - tables.loop_count[row]
-    rows = torch.zeros(dummy + 1, dtype=torch.int64, device=cells.device)
-    rows[cells] = row
-    numbers = torch.arange(capacity.vertices, device=cells.device)
-    vertex_cell = cells[torch.searchsorted(last, numbers, right=True).clamp_(max=capacity.cells)]
+    loops = _take(tables.loop_count, row)
+    last = loops.cumsum(0)
+    numbers = torch.arange(capacity.vertices, device=device)
+    vertex_cell = _take(cells, torch.searchsorted(last, numbers, right=True).clamp_(max=capacity.cells))
+    first_and_row = torch.empty(dummy + 1, dtype=torch.int64, device=device)  # read at active cells alone
+    first_and_row[cells] = (last - loops) * _ROWS + row
 
-    crossed = tables.edge_loop.view(-1, 12)[:, [0, 4, 8]][row] >= 0  # (C + 1, 3)
+    crossed = tables.lower_crossed.index_select(0, row)  # (C + 1, 3)
     unused = 3 * capacity.cells
     crossing = torch.nonzero_static(crossed.flatten(), size=capacity.quads, fill_value=unused).flatten()
-    cell, axis = cells[crossing // 3], crossing % 3
-    strides = torch.tensor([side * side, side, 1], device=cells.device)
-    around = (cell[:, None] - (tables.quad_offset * strides).sum(-1)[axis]).clamp_(min=0)  # (Q, 4)
-    edge = tables.quad_edge[axis]  # (Q, 4)
-    vertex = first[around] + tables.edge_loop[rows[around] * 12 + edge]
-    is_used = (cell < dummy)[:, None]
-    vertex = torch.where(is_used, vertex, capacity.vertices).clamp_(0, capacity.vertices)
+    cell, axis = _take(cells, crossing // 3), crossing % 3
+    strides = torch.tensor([side * side, side, 1], device=device)
+    steps = (tables.quad_offset * strides).sum(-1)  # (3, 4)
+    around = (cell[:, None] - steps.index_select(0, axis)).clamp_(min=0)  # (Q, 4)
+    edge = tables.quad_edge.index_select(0, axis)  # (Q, 4)
+    found = _take(first_and_row, around)
+    vertex = found // _ROWS + _take(tables.edge_loop, (found % _ROWS) * 12 + edge)
+    vertex = torch.where((cell < dummy)[:, None], vertex, capacity.vertices).clamp_(0, capacity.vertices)
 
-    vertex_quads = torch.full(((capacity.vertices + 1) * 12,), capacity.quads, device=cells.device)
-    quad = torch.arange(capacity.quads, device=cells.device)[:, None].expand(-1, 4)
-    vertex_quads[vertex * 12 + edge] = quad
-    node = (cell // (side * side) * field.nodes + cell // side % side) * field.nodes + cell % side
-    needed = torch.stack((active.sum(), last[-1], crossed.sum()))
-    return _Topology(vertex_cell, vertex, node, axis, vertex_quads.view(-1, 12)[:-1], needed)
+    vertex_quads = torch.full(((capacity.vertices + 1) * 12,), capacity.quads, device=device)
+    vertex_quads[vertex * 12 + edge] = torch.arange(capacity.quads, device=device)[:, None].expand(-1, 4)
+    outward = (_take(field.cases, cell) & 1).bool()
+    counts = torch.stack((active.sum(), last[-1], crossed.sum()))
+    return _Topology(vertex_cell, vertex, cell, axis, outward, vertex_quads.view(-1, 12)[:-1], counts)
 
 
-def _node_position(node: Tensor, nodes: int) -> Tensor:
-    """(…, 3) float32 xyz in node units."""
-    return torch.stack((node // (nodes * nodes), node // nodes % nodes, node % nodes), -1).float()
+def _position(index: Tensor, side: int) -> Tensor:
+    """(…, 3) int64 xyz of flat indices into a cube."""
+    return torch.stack((index // (side * side), index // side % side, index % side), -1)
 
 
 def _crossings(field: _Field, topology: _Topology) -> tuple[Tensor, Tensor]:
@@ -174,17 +184,17 @@ def _crossings(field: _Field, topology: _Topology) -> tuple[Tensor, Tensor]:
     nodes = field.nodes
     strides = torch.tensor([nodes * nodes, nodes, 1], device=field.values.device)
     values = field.values.flatten()
-    ends = torch.stack((topology.quad_node, topology.quad_node + strides[topology.quad_axis]), 1)
-    ends = ends.clamp_(max=len(values) - 1)  # (Q, 2)
-    low, high = values[ends].unbind(1)
+    corner = _position(topology.quad_cell, nodes - 1)
+    node = (corner * strides).sum(1)
+    ends = torch.stack((node, node + _take(strides, topology.quad_axis)), 1).clamp_(max=len(values) - 1)
+    low, high = _take(values, ends).unbind(1)
     along = (low / (low - high)).nan_to_num_(0.5).clamp_(0.0, 1.0)[:, None]
-    ahead = values[(ends[..., None] + strides).clamp_(max=len(values) - 1)]  # (Q, 2, 3)
-    behind = values[(ends[..., None] - strides).clamp_(min=0)]
-    axis = functional.one_hot(topology.quad_axis, 3)
-    across = torch.lerp((ahead - behind)[:, 0], (ahead - behind)[:, 1], along)
-    slope = torch.where(axis > 0, 2 * (high - low)[:, None], across)
-    position = _node_position(topology.quad_node, nodes) + along * axis
-    return position, functional.normalize(slope, dim=1, eps=1e-12)
+    ahead = _take(values, (ends[..., None] + strides).clamp_(max=len(values) - 1))  # (Q, 2, 3)
+    behind = _take(values, (ends[..., None] - strides).clamp_(min=0))
+    rise = ahead - behind
+    axis = functional.one_hot(topology.quad_axis, 3).bool()
+    slope = torch.where(axis, 2 * (high - low)[:, None], torch.lerp(rise[:, 0], rise[:, 1], along))
+    return corner + along * axis, functional.normalize(slope, dim=1, eps=1e-12)
 
 
 def _sum_around(vertex_quads: Tensor, per_quad: Tensor) -> Tensor:
@@ -214,7 +224,7 @@ def _place(field: _Field, topology: _Topology, position: Tensor, normal: Tensor)
     d, e, f = xx * zz - zx * zx, xy * zx - xx * yz, xx * yy - xy * xy
     inverse = 1.0 / (xx * a + xy * b + zx * c)
     move = torch.stack((a * rx + b * ry + c * rz, b * rx + d * ry + e * rz, c * rx + e * ry + f * rz), 1)
-    corner = _node_position(topology.vertex_cell, field.nodes - 1)
+    corner = _position(topology.vertex_cell, field.nodes - 1).float()
     return torch.clamp(mean + move * inverse[:, None], min=corner, max=corner + 1.0)
 
 
@@ -224,21 +234,20 @@ def _triangulate(vertices: Tensor, corners: Tensor, normal: Tensor) -> tuple[Ten
     ``corners`` (Q, 4) run counter-clockwise seen from outside. Of the two diagonals the one is taken
     whose flatter triangle faces the field's gradient more: creases then run along diagonals.
     """
-    a, b, c, d = torch.cat((vertices, vertices.new_zeros(1, 3)))[corners].unbind(1)
-    ab, ac, ad, bd, bc = b - a, c - a, d - a, d - b, c - b
-    first, second = torch.linalg.cross(ab, ac), torch.linalg.cross(ac, ad)
-    third, fourth = torch.linalg.cross(ab, ad), torch.linalg.cross(bc, bd)
+    padded = torch.cat((vertices, vertices.new_zeros(1, 3)))
+    a, b, c, d = padded.index_select(0, corners.reshape(-1)).view(-1, 4, 3).unbind(1)
+    ab, ac, ad = b - a, c - a, d - a
+    first, second, third = torch.linalg.cross(ab, ac), torch.linalg.cross(ac, ad), torch.linalg.cross(ab, ad)
+    area = first + second
 
     def facing(one: Tensor, two: Tensor) -> Tensor:
         dots = [(functional.normalize(t, dim=1, eps=1e-6) * normal).sum(1) for t in (one, two)]
         return torch.minimum(*dots)
 
-    along_ac = (facing(first, second) >= facing(third, fourth))[:, None]
+    along_ac = (facing(first, second) >= facing(third, area - third))[:, None]
     i, j, k, m = corners.unbind(1)
-    triangles = torch.where(
-        along_ac, torch.stack((i, j, k, i, k, m), 1), torch.stack((i, j, m, j, k, m), 1)
-    )
-    return triangles.view(-1, 3), first + second
+    triangles = torch.where(along_ac, torch.stack((i, j, k, i, k, m), 1), torch.stack((i, j, m, j, k, m), 1))
+    return triangles.view(-1, 3), area
 
 
 def _sample(channels: Tensor, points: Tensor) -> Tensor:
@@ -252,11 +261,11 @@ def _sample(channels: Tensor, points: Tensor) -> Tensor:
 def _occlusion(tsdf: Tensor, points: Tensor, normal: Tensor) -> Tensor:
     """(V,) share of the sky seen, 0…1, from how soon the field along the normal stops growing."""
     voxel = 1.0 / tsdf.shape[-1]
-    reaches = (1.5, 3.0, 6.0, 10.0)
-    probes = torch.stack([points + normal * (reach * voxel) for reach in reaches])  # (4, V, 3)
+    reaches = (1.5, 3.5, 8.0)
+    probes = torch.stack([points + normal * (reach * voxel) for reach in reaches])  # (3, V, 3)
     distance = _sample(tsdf[None], probes.view(-1, 3)).view(len(reaches), -1) * TRUNCATION_VOXELS
     open_sky = torch.stack([(distance[i] / min(r, TRUNCATION_VOXELS)).clamp(0, 1) for i, r in enumerate(reaches)])
-    weights = torch.tensor([0.3, 0.3, 0.25, 0.15], device=tsdf.device)
+    weights = torch.tensor([0.35, 0.35, 0.3], device=tsdf.device)
     return (weights[:, None] * open_sky).sum(0)
 
 
@@ -280,8 +289,7 @@ def extract(grid: Tensor, capacity: Capacity) -> Surface:
     topology = _connect(field, capacity)
     crossing, gradient = _crossings(field, topology)
     place = _place(field, topology, crossing, gradient)
-    outward = (field.cases[_cell_of(topology, field)] & 1).bool()[:, None]
-    corners = torch.where(outward, topology.quad_vertices, topology.quad_vertices.flip(1))
+    corners = torch.where(topology.quad_up[:, None], topology.quad_vertices, topology.quad_vertices.flip(1))
     triangles, area = _triangulate(place, corners, gradient)
     facets = functional.normalize(_sum_around(topology.vertex_quads, area), dim=1, eps=1e-9)
     smooth = functional.normalize(_sum_around(topology.vertex_quads, gradient), dim=1, eps=1e-9)
@@ -291,10 +299,3 @@ def extract(grid: Tensor, capacity: Capacity) -> Surface:
     look = _sample(grid[1:], inner)
     packed = _pack(position, normal, look, _occlusion(grid[0], position, normal))
     return Surface(packed, triangles.to(torch.int32), topology.counts)
-
-
-def _cell_of(topology: _Topology, field: _Field) -> Tensor:
-    """(Q,) the cell whose lowest corner is the quad's lower node."""
-    n, side = field.nodes, field.nodes - 1
-    node = topology.quad_node
-    return ((node // (n * n) * side + node // n % n) * side + node % n).clamp_(max=len(field.cases) - 1)
