@@ -167,13 +167,14 @@ def test_a_thrown_box_knocks_over_a_tower() -> None:
     assert all(s.lowest(t) > -0.02 for t in [*tower, ball])
 
 
-def test_a_hundred_throws_stay_above_the_ground_and_come_to_rest() -> None:
+@pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.slow)])
+def test_many_throws_stay_above_the_ground_and_come_to_rest(count: int) -> None:
     s = Scene(110)
     draw = rng.generator(5)
-    for _i in range(6):
+    for _ in range(6):
         s.box((float(draw.uniform(-4, 4)), 0.4, float(draw.uniform(-4, 4))), (1.0, 0.8, 0.7))
     thrown = []
-    for _i in range(100):
+    for _ in range(count):
         extent = tuple(draw.uniform(0.06, 0.6, 3))
         b = s.box((float(draw.uniform(-3, 3)), 1.5, float(draw.uniform(-3, 3))), extent)
         points = draw.normal(size=(40, 3))
@@ -181,7 +182,7 @@ def test_a_hundred_throws_stay_above_the_ground_and_come_to_rest() -> None:
         s.world.added(b, Mesh((), s.a.box[b].copy(), (points / np.abs(points).max(0) * half).astype(np.float32)))
         s.a.state[b] = ObjectState.FREE
         thrown.append(b)
-    for _i, b in enumerate(thrown):
+    for b in thrown:
         s.a.state[b] = ObjectState.RESTING
         s.let_go(b, tuple(draw.uniform(-12, 12, 3)))
         for _ in range(6):
@@ -189,11 +190,13 @@ def test_a_hundred_throws_stay_above_the_ground_and_come_to_rest() -> None:
             assert np.isfinite(s.a.position[: s._n]).all()
             assert s.a.position[:, 1].min() > -0.05
     for _ in range(500):
-        s.world.update(s.a, [], {}, 1 / 30)
+        if s.world.active:
+            s.world.update(s.a, [], {}, 1 / 30)
     assert s.world.active == 0
     assert (s.a.state[thrown] == ObjectState.RESTING).all()
     assert np.abs(s.a.position[: s._n]).max() < 100
     assert min(s.lowest(b) for b in thrown) > -0.35, "a hull lies inside its box"
+    assert np.mean([s.up(b) > 0.9 for b in thrown]) > 0.6, "most get up again"
 
 
 def test_bad_input_is_survived() -> None:

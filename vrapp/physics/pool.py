@@ -18,6 +18,7 @@ from vrapp.physics.hull import MAX_LARGEST, MAX_POLYGON_VERTICES, MAX_POLYGONS, 
 DENSITY_KG_M3 = 180.0  # of the hull, which is mostly air
 _MASS_KG = (0.15, 80.0)
 _PARKED_M = -1000.0
+_TURN_DAMPING = 1.2  # 1/s
 _GROUND, _MOVING, _FIXED = 1, 2, 4
 
 
@@ -85,9 +86,14 @@ class BodyPool:
         turn = maths.normalise(turn)
         return (q[:, :3] - maths.rotate(turn, self._centre[bodies])).astype(np.float32), turn
 
-    def spins(self, bodies: np.ndarray) -> Array:
-        """Angular velocities (n, 3) of moving bodies, rad/s, in the frames of their objects."""
-        return maths.rotate(self._frame[bodies][:, [1, 2, 3, 0]], self.qvel[bodies, 3:])
+    def turn(self, bodies: np.ndarray, torque: np.ndarray, damping: np.ndarray) -> None:
+        """Apply torques (n, 3) N·m in the world until told otherwise, with damping (n,) N·m·s beside their own.
+
+        The damping is integrated implicitly: speed tends to torque ÷ damping however light the body is.
+        """
+        self.data.xfrc_applied[bodies + 1, 3:] = torque
+        dof = 6 * bodies[:, None] + np.arange(3, 6)
+        self.model.dof_damping[dof] = _TURN_DAMPING * self.model.body_inertia[bodies + 1] + damping[:, None]
 
     def step(self, dt_s: float) -> None:
         """One step of MuJoCo."""
@@ -128,7 +134,7 @@ class BodyPool:
         m.body_invweight0[body + 1] = [1 / mass, float((1 / inertia).mean())]
         m.dof_invweight0[dof : dof + 3], m.dof_invweight0[dof + 3 : dof + 6] = 1 / mass, float((1 / inertia).mean())
         # Air and grass: things neither slide nor roll for ever.
-        m.dof_damping[dof : dof + 3], m.dof_damping[dof + 3 : dof + 6] = 0.08 * mass, 1.2 * inertia
+        m.dof_damping[dof : dof + 3], m.dof_damping[dof + 3 : dof + 6] = 0.08 * mass, _TURN_DAMPING * inertia
 
 
 def _seed_shape() -> np.ndarray:

@@ -24,8 +24,7 @@ _MAX_M_S, _MAX_RAD_S = 15.0, 25.0
 _RELEASE_RAD_S = 12.0
 _WORLD_M = 1000.0
 _UPRIGHT = 0.985  # cosine of 10°
-_RIGHTING_RAD_S = 3.0  # turning speed per radian of tilt
-_RIGHTING_S = 4.0  # how long a thing tries to stand up
+_RIGHTING_RAD_S = 2.5  # how fast it gets up
 _LIGHT_KG, _MOVABLE_KG, _KG_M3 = 4.0, 60.0, 120.0
 
 
@@ -221,10 +220,10 @@ class PhysicsWorld:
     # What happens to the moving ones.
 
     def _right(self, arrays: SceneArrays) -> None:
-        """Things that lie nearly still on their side get up: a torque strong enough to lift them over their edge."""
+        """Things that lie on their side get up: turned calmly, with enough torque to lift them over their edge."""
         bodies, slots = self._used()
         calm = np.linalg.norm(self._pool.qvel[bodies, :3], axis=1) < 1.2
-        calm &= self._pool.touching()[bodies] & ~self._held[bodies] & (self._age_s[bodies] < _RIGHTING_S)
+        calm &= self._pool.touching()[bodies] & ~self._held[bodies]
         up = maths.rotate(arrays.orientation[slots], maths.vec3(0, 1, 0)).astype(float)
         calm &= up[:, 1] < _UPRIGHT
         axis = np.stack([-up[:, 2], 0 * up[:, 0], up[:, 0]], 1)  # up × (0, 1, 0)
@@ -232,13 +231,10 @@ class PhysicsWorld:
         axis = np.where(length > 1e-3, axis / np.maximum(length, 1e-3), [1.0, 0, 0])
         sideways = np.stack([-axis[:, 2], 0 * up[:, 0], axis[:, 0]], 1)
         local = maths.rotate(maths.quat_conjugate(arrays.orientation[slots]), sideways)
-        reach = np.einsum("nk,nk->n", np.abs(local), np.ptp(arrays.box[slots], axis=1)) * arrays.size[slots] / 2
-        # Held to a calm turning speed: what is thin and round would spin like a top.
-        spin = maths.rotate(arrays.orientation[slots], self._pool.spins(bodies))
-        wanted = _RIGHTING_RAD_S * np.arccos(np.clip(up[:, 1], -1, 1)) - np.einsum("nk,nk->n", spin, axis)
-        most = 1.6 * 9.81 * self._pool.mass[bodies] * reach
-        torque = np.clip(20 * self._pool.mass[bodies] * reach**2 * wanted, -most, most) * calm
-        self._pool.data.xfrc_applied[bodies + 1, 3:] = axis * torque[:, None]
+        lever = np.einsum("nk,nk->n", np.abs(local), np.ptp(arrays.box[slots], axis=1)) * arrays.size[slots] / 2
+        most = 1.6 * 9.81 * self._pool.mass[bodies] * lever * calm
+        tilt = np.arccos(np.clip(up[:, 1], -1, 1))
+        self._pool.turn(bodies, axis * (most * np.minimum(1.5 * tilt, 1.0))[:, None], most / _RIGHTING_RAD_S)
 
     def _write_back(self, arrays: SceneArrays, carried: Mapping[int, Pose]) -> None:
         bodies, slots = self._used()

@@ -39,7 +39,7 @@ def flat_places(heights: Array, box: Array, radius: float) -> tuple[Array, Array
     x, z = ix + dx, iz + dz
     whole = ((x >= 0) & (x < CELLS) & (z >= 0) & (z < CELLS)).all(1)
     under = heights[x[whole], z[whole]]
-    highest = under.max(1)
-    flat = np.isfinite(under).all(1) & (highest - under.min(1) <= _FLAT)
+    highest, lowest = under.max(1), under.min(1)
+    flat = np.isfinite(lowest) & (lowest >= highest - _FLAT)
     centre = np.concatenate([ix[whole][flat], iz[whole][flat]], axis=1) + 0.5
     return (lower[[0, 2]] + centre * cell).astype(np.float32), highest[flat]
