@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from ctypes import byref, pointer
+from ctypes import byref
 from typing import Any
 
 import xr
@@ -74,9 +74,10 @@ class Instance:
         hands, eyes = xr.SystemHandTrackingPropertiesEXT(), xr.SystemEyeGazeInteractionPropertiesEXT()
         properties = xr.SystemProperties()
         if "XR_EXT_hand_tracking" in self.extensions:
-            properties.next = pointer(hands)
+            properties.next = hands
         if "XR_EXT_eye_gaze_interaction" in self.extensions:
-            eyes.next, properties.next = properties.next, pointer(eyes)
+            eyes.next = properties.next
+            properties.next = eyes
         check(xr.raw_functions.xrGetSystemProperties(self.handle, self.system_id, byref(properties)))
         self.system_name = _text(properties.system_name)
         self.hand_tracking, self.eye_gaze = bool(hands.supports_hand_tracking), bool(eyes.supports_eye_gaze_interaction)

@@ -1,0 +1,72 @@
+"""Run in a process of its own: a scripted visit on the simulated runtime under the real OpenXR loader.
+
+    python loader_child.py FOLDER egl|glx
+
+With Khronos' core validation layer on. Prints one JSON line at the end; the layer's findings go to stdout.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import xr
+
+xr.api_layer.activate_core_validation_layer()
+os.environ["XR_LOADER_DEBUG"] = "none"
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[2])]
+
+from sim_install import under_the_loader  # noqa: E402
+from sim_runtime import SimulatedRuntime  # noqa: E402
+
+if sys.argv[2] == "egl":
+    os.environ.pop("DISPLAY", None)
+
+from conftest import Visit  # noqa: E402
+
+from vrapp.core.clock import FixedClock  # noqa: E402
+from vrapp.core.input import LEFT, RIGHT  # noqa: E402
+
+
+def main() -> None:
+    """Put on, look, grab, take off, put on, lose the session, quit."""
+    runtime = SimulatedRuntime()
+    runtime.capture = runtime.hands_supported = runtime.eyes_supported = True
+    under_the_loader(runtime, Path(sys.argv[1]))
+    visit = Visit(runtime, FixedClock())
+    opened = visit.display.describe()
+    snapshot = visit.frames(10)
+    runtime.inputs["/user/hand/right/input/squeeze/value"] = 1.0
+    grabbed = visit.frames(2).hands[RIGHT].squeeze
+    visit.display.input().vibrate(LEFT, 0.5, 0.05)
+    visit.display.begin_frame()
+    visit.display.input().vibrate(RIGHT, 0.5, 0.05)
+    visit.display.end_frame()
+    runtime.take_off()
+    visit.frames(3)
+    idle = visit.counts[-1]
+    runtime.put_on()
+    visit.frames(5)
+    worn_again = visit.counts[-1]
+    runtime.fail("xrEndFrame", xr.Result.ERROR_SESSION_LOST)
+    visit.frames(2)
+    visit.wait_s(5)
+    visit.frames(8)
+    means = [eye.pixels[..., :3].mean((0, 1)).round().tolist() for eye in runtime.frames[-1].eyes]
+    back = visit.counts[-1]
+    visit.display.close()
+    print()
+    print(
+        json.dumps(
+            {
+                "opened": opened, "valid": int(snapshot.valid), "grabbed": grabbed, "haptics": runtime.haptics,
+                "idle": idle, "worn_again": worn_again, "back": back, "means": means, "breaches": runtime.breaches,
+                "leaks": runtime.leaks, "alive": len(runtime.things), "states": [s.name for s in runtime.states],
+            }
+        )
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

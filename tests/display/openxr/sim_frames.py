@@ -1,0 +1,146 @@
+"""Swapchains and frames of the simulated runtime: OpenXR 1.1, chapter 10, with the order of calls enforced."""
+
+from __future__ import annotations
+
+from ctypes import POINTER, cast
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import sim_images
+import xr
+from sim_base import R, Refused, T, handle_value, number, take_pose
+from sim_space import SimSpace
+
+from vrapp.core.pose import Pose
+
+S = xr.SessionState
+
+
+@dataclass
+class Eye:
+    """What was submitted for one eye."""
+
+    pixels: np.ndarray | None
+    pose: Pose
+    fov: tuple[float, float, float, float]
+
+
+@dataclass
+class Frame:
+    """One xrEndFrame: ``eyes`` of the projection layer, empty without one; ``space`` it was given in."""
+
+    display_time: int
+    eyes: list[Eye] = field(default_factory=list)
+    space: int = 0
+
+
+class SimFrames(SimSpace):
+    """``frames``: all that was submitted, with pixels where ``capture`` is on. Time is virtual."""
+
+    def __init__(self) -> None:
+        self.period_ns, self.now = 11_111_111, 5_000_000_000
+        self.formats = [0x8058, 0x8C43, 0x881A]
+        self.blend_modes = [xr.EnvironmentBlendMode.OPAQUE]
+        self.capture = False
+        self.frames: list[Frame] = []
+        self._state = S.UNKNOWN
+        self._running = self._begun = False
+        self._waited = 0
+        super().__init__()
+
+    # Swapchains.
+
+    def xrEnumerateSwapchainFormats(self, session: Any, capacity: int, count: Any, out: Any) -> None:
+        if self.room_for(capacity, count, len(self.formats)):
+            for k, gl_format in enumerate(self.formats):
+                out[k] = gl_format
+
+    def xrCreateSwapchain(self, session: Any, info: Any, out: Any) -> None:
+        i = info.contents
+        if number(i.format) not in self.formats:
+            raise Refused(R.ERROR_SWAPCHAIN_FORMAT_UNSUPPORTED, hex(number(i.format)))
+        self.get(session, "session")
+        textures = [sim_images.make_texture(number(i.format), i.width, i.height) for _ in range(3)]
+        size = (i.width, i.height)
+        self.new("swapchain", session, out, textures=textures, size=size, acquired=[], waited=False, last=None, turn=-1)
+
+    def xrDestroySwapchain(self, swapchain: Any) -> None:
+        sim_images.delete_textures(self.get(swapchain, "swapchain").textures)
+        self.destroy(swapchain, "swapchain")
+
+    def xrEnumerateSwapchainImages(self, swapchain: Any, capacity: int, count: Any, out: Any) -> None:
+        textures = self.get(swapchain, "swapchain").textures
+        if self.room_for(capacity, count, len(textures)):
+            images = cast(out, POINTER(xr.SwapchainImageOpenGLKHR))
+            for k, texture in enumerate(textures):
+                images[k].image = texture
+
+    def xrAcquireSwapchainImage(self, swapchain: Any, info: Any, out: Any) -> None:
+        f = self.get(swapchain, "swapchain").fields
+        if len(f["acquired"]) == len(f["textures"]):
+            raise Refused(R.ERROR_CALL_ORDER_INVALID, "all images are acquired")
+        f["turn"] = (f["turn"] + 1) % len(f["textures"])
+        f["acquired"].append(f["turn"])
+        out[0] = f["turn"]
+
+    def xrWaitSwapchainImage(self, swapchain: Any, info: Any) -> None:
+        f = self.get(swapchain, "swapchain").fields
+        if not f["acquired"] or f["waited"]:
+            raise Refused(R.ERROR_CALL_ORDER_INVALID, "wait without an acquired image")
+        f["waited"] = True
+
+    def xrReleaseSwapchainImage(self, swapchain: Any, info: Any) -> None:
+        f = self.get(swapchain, "swapchain").fields
+        if not f["waited"]:
+            raise Refused(R.ERROR_CALL_ORDER_INVALID, "release without wait")
+        f["waited"], f["last"] = False, f["acquired"].pop(0)
+
+    # Frames.
+
+    def xrWaitFrame(self, session: Any, info: Any, out: Any) -> None:
+        self.get(session, "session")
+        if not self._running:
+            raise Refused(R.ERROR_SESSION_NOT_RUNNING, "wait without a running session")
+        self.now += self.period_ns
+        self._waited += 1
+        o = out.contents
+        o.predicted_display_time, o.predicted_display_period = self.now, self.period_ns
+        # As runtimes do, the first frame is not shown.
+        o.should_render = bool(self.frames) and self._state in (S.VISIBLE, S.FOCUSED)
+
+    def xrBeginFrame(self, session: Any, info: Any) -> xr.Result | None:
+        if not self._waited:
+            raise Refused(R.ERROR_CALL_ORDER_INVALID, "begin without wait")
+        self._waited -= 1
+        discarded, self._begun = self._begun, True
+        return R.FRAME_DISCARDED if discarded else None
+
+    def xrEndFrame(self, session: Any, info: Any) -> None:
+        i = info.contents
+        if not self._begun:
+            raise Refused(R.ERROR_CALL_ORDER_INVALID, "end without begin")
+        self._begun = False
+        if number(i.display_time) != self.now:
+            raise Refused(R.ERROR_TIME_INVALID, "display time is not the predicted one")
+        if xr.EnvironmentBlendMode(i._environment_blend_mode) not in self.blend_modes:
+            raise Refused(R.ERROR_ENVIRONMENT_BLEND_MODE_UNSUPPORTED, "blend mode")
+        frame = Frame(self.now)
+        for k in range(i.layer_count):
+            base = cast(i._layers[k], POINTER(xr.CompositionLayerBaseHeader)).contents
+            if base._type == T.COMPOSITION_LAYER_PROJECTION.value:
+                layer = cast(i._layers[k], POINTER(xr.CompositionLayerProjection)).contents
+                frame.space = handle_value(layer.space)
+                frame.eyes = [self._eye(layer._views[v]) for v in range(layer.view_count)]
+        self.frames.append(frame)
+
+    def _eye(self, view: Any) -> Eye:
+        swapchain = self.get(view.sub_image.swapchain, "swapchain")
+        if swapchain.last is None or swapchain.acquired:
+            raise Refused(R.ERROR_LAYER_INVALID, "submitted an image that is not released")
+        rect = view.sub_image.image_rect
+        if (rect.extent.width, rect.extent.height) != swapchain.size or rect.offset.x or rect.offset.y:
+            raise Refused(R.ERROR_SWAPCHAIN_RECT_INVALID, "rectangle")
+        pixels = sim_images.read_texture(swapchain.textures[swapchain.last], *swapchain.size) if self.capture else None
+        f = view.fov
+        return Eye(pixels, take_pose(view.pose), (f.angle_left, f.angle_right, f.angle_up, f.angle_down))
