@@ -117,9 +117,8 @@ class SimInput(SimBase):
             raise Refused(R.ERROR_LOCALIZED_NAME_DUPLICATED, f"title {title!r}")
         subpaths = [self.text_of(i._subaction_paths[k]) for k in range(i.count_subaction_paths)]
         kind = _TYPES(i._action_type)
-        self.new(
-            "action", action_set, out, name=i.action_name.decode(), title=title, type=kind, subpaths=subpaths, bound={}
-        )
+        name = i.action_name.decode()
+        self.new("action", action_set, out, name=name, title=title, type=kind, subpaths=subpaths, bound={})
 
     def xrDestroyAction(self, handle: Any) -> None:
         self.destroy(handle, "action")

@@ -18,8 +18,12 @@ from sim_runtime import SimulatedRuntime
 _SHIM = r"""
 #include <stddef.h>
 #include <stdint.h>
-typedef struct { uint32_t type, version; size_t size; uint32_t min_interface, max_interface; uint64_t min_api, max_api; } Loader;
-typedef struct { uint32_t type, version; size_t size; uint32_t interface; uint64_t api; void *get_proc_address; } Request;
+typedef struct {
+    uint32_t type, version; size_t size; uint32_t min_interface, max_interface; uint64_t min_api, max_api;
+} Loader;
+typedef struct {
+    uint32_t type, version; size_t size; uint32_t interface; uint64_t api; void *get_proc_address;
+} Request;
 static void *get_proc_address;
 __attribute__((visibility("default"))) void simulated_set(void *p) { get_proc_address = p; }
 __attribute__((visibility("default"))) int xrNegotiateLoaderRuntimeInterface(const Loader *loader, Request *request) {

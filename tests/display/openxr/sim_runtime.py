@@ -12,8 +12,8 @@ from typing import Any
 
 import xr
 from sim_base import R, Refused, T, number
+from sim_frames import S, SimFrames
 
-S = xr.SessionState
 ALL_EXTENSIONS = (
     "XR_KHR_opengl_enable", "XR_MNDX_egl_enable", "XR_KHR_convert_timespec_time", "XR_EXT_local_floor",
     "XR_EXT_hand_tracking", "XR_EXT_hand_interaction", "XR_EXT_eye_gaze_interaction",
