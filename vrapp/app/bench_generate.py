@@ -1,0 +1,82 @@
+"""``bench generate``: from latent to drawable, beside decoder → host → marching cubes → vertex buffer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from vrapp.app.bench import Rows, Summary
+from vrapp.app.options import Options
+from vrapp.app.timers import percentiles
+from vrapp.app.world import default_weights
+from vrapp.core.clock import RealClock
+from vrapp.display.offscreen import OffscreenDisplay
+from vrapp.render.arena import MeshArena
+
+OBJECTS = 40
+ROUNDS = 5
+WARM_UP = 5
+THREADS = 2
+
+
+def generate(options: Options) -> tuple[Rows, Summary, str | None]:
+    """Both ways over the same latents, object by object in turn, on the same device and threads."""
+    from vrapp.generation.measure import Pipelines
+
+    ways = Pipelines(options.weights or default_weights(), THREADS)
+    latents = ways.latents(OBJECTS, options.seed)
+    display = OffscreenDisplay((64, 64), RealClock())
+    arena = MeshArena(display.ctx)
+
+    def ours(latent: np.ndarray) -> int:
+        mesh = ways.ours(latent)
+        mesh_id = arena.add(mesh)
+        while not arena.resident(mesh_id):
+            arena.pump(1 << 30)
+        ways.wait()
+        arena.release(mesh_id)
+        return sum(level.triangles for level in mesh.levels)
+
+    def otherwise(latent: np.ndarray) -> int:
+        vertices, faces = ways.otherwise(latent)
+        buffers = (display.ctx.buffer(vertices.tobytes()), display.ctx.buffer(faces.tobytes()))
+        display.ctx.finish()
+        for buffer in buffers:
+            buffer.release()
+        return len(faces)
+
+    try:
+        rows = _compare({"vrapp": ours, "scikit-image": otherwise}, latents)
+        renderer = display.ctx.info["GL_RENDERER"]
+    finally:
+        arena.close()
+        display.close()
+    mine, peer = rows
+    summary: Summary = {
+        "latency_ms_p50": mine["ms_p50"],
+        "latency_ms_p99": mine["ms_p99"],
+        "objects_per_s": round(1e3 / mine["ms_p50"], 2),
+        "speedup_over_naive": round(peer["ms_p50"] / mine["ms_p50"], 3),
+    }
+    return rows, summary, renderer
+
+
+def _compare(ways: dict[str, Callable[[np.ndarray], int]], latents: list[np.ndarray]) -> Rows:
+    """Times of each way, interleaved so that both meet the same machine."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    triangles: dict[str, list[int]] = {name: [] for name in ways}
+    for i, latent in enumerate([*latents[:WARM_UP], *(latents * ROUNDS)]):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            count = way(latent)
+            if i >= WARM_UP:
+                times[name].append(1e3 * (time.perf_counter() - began))
+                triangles[name].append(count)
+    rows: Rows = []
+    for name in ways:
+        found = percentiles(np.array(times[name]))
+        rows.append({"way": name, "ms_p50": found["p50"], "ms_p90": found["p90"], "ms_p99": found["p99"],
+                     "triangles": int(np.median(triangles[name]))})  # fmt: skip
+    return rows
