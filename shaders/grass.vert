@@ -37,6 +37,7 @@ void main() {
     float lit = sun_visibility(world, vec3(0, 1, 0), 0.02);
     vec3 v = normalize(eyes[eye].xyz - world);
     float through = 0.35 * pow(max(dot(-v, to_sun.xyz), 0.0), 3.0);
-    radiance = fogged(albedo * (sun.rgb * (max(dot(n, to_sun.xyz), 0.0) + through) * lit + ambient(n)), world, eyes[eye].xyz);
+    vec4 air = air_between(world, eyes[eye].xyz);
+    radiance = albedo * (sun.rgb * ((max(dot(n, to_sun.xyz), 0.0) + through) * lit) + ambient(n)) * air.a + air.rgb;
     gl_Position = size > 0.02 ? to_screen(world, eye) : vec4(0.0, 0.0, -1.0, 0.0);
 }

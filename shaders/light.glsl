@@ -62,13 +62,15 @@ vec3 ambient(vec3 n) {
     return (y > 0.0 ? mix(side, sky, y) : mix(side, bounce.rgb * 0.9, -y)) + wrap;
 }
 
-vec3 fogged(vec3 radiance, vec3 world, vec3 eye) {
+// Aerial perspective between eye and point: what the air adds, and the share that comes through. Smooth
+// enough to be worked out at the vertices: radiance * air.a + air.rgb.
+vec4 air_between(vec3 world, vec3 eye) {
     vec3 ray = world - eye;
     float distance_m = length(ray);
     float clear = exp2(-1.442695 * zenith.w * distance_m);
     float s = max(dot(ray, to_sun.xyz) / distance_m, 0.0);
-    vec3 air = horizon.rgb * 0.94 + sun.rgb * (0.10 * s * s * s);
-    return mix(air, radiance, clear);
+    vec3 haze = horizon.rgb * 0.94 + sun.rgb * (0.10 * s * s * s);
+    return vec4(haze * (1.0 - clear), clear);
 }
 
 // GGX with height-correlated Smith shadowing (Heitz 2014), times n·l; irradiance is over pi already.

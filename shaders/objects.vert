@@ -1,7 +1,8 @@
-// All objects of the scene, in one indirect draw: the command's base instance names the object, the
-// instance within the command the eye.
+// All objects of the scene in one indirect draw: the command's base instance names the object, the
+// instance within the command the eye. The light preset shades here: its triangles are a few pixels
+// large, and a software rasteriser pays far less for a vertex than for the pixels around it.
 #define VERTEX
-#include "light.glsl"
+#include "surface.glsl"
 #include "object_rows.glsl"
 
 layout(location = 0) in vec3 in_position;
@@ -9,34 +10,40 @@ layout(location = 1) in vec4 in_normal;    // signed bytes read as unsigned ones
 layout(location = 2) in vec4 in_colour;    // sRGB, roughness
 layout(location = 3) in vec4 in_material;  // metalness, emission, occlusion
 
-out Surface {
-    vec3 world;
-    vec3 normal;
-    vec4 colour;    // linear, roughness
-    vec3 material;  // metalness, emission, occlusion
-    flat vec4 highlight;
-    flat vec3 eye;
-    flat vec2 ground;  // height of the ground under it, metres of a contact shadow's reach
-    flat float shadow_offset;
-} surface;
+#if defined(OUTLINE)
+flat out vec3 outline;
+#elif defined(LIGHT)
+out vec3 shaded;
+#else
+out Surface surface;
+out vec4 air;
+flat out vec3 eye;
+#endif
 
 void main() {
-    int eye = gl_InstanceID;
     Object object = objects[gl_BaseInstanceARB];
-    vec3 snorm = in_normal.xyz * 255.0 / 127.0 - step(0.5, in_normal.xyz) * (256.0 / 127.0);
-    vec3 normal = turned(object.orientation, snorm);
-    vec3 world = turned(object.orientation, in_position * object.position_scale.w) + object.position_scale.xyz;
-#ifdef OUTLINE
-    float distance_m = distance(world, eyes[eye].xyz);
-    world += normalize(normal) * (2.2 * viewer.w * distance_m);  // about two pixels wide at any distance
+    vec3 camera = eyes[gl_InstanceID].xyz;
+    vec3 snorm = in_normal.xyz * (255.0 / 127.0) - step(0.5, in_normal.xyz) * (256.0 / 127.0);
+    Surface s;
+    s.normal = turned(object.orientation, snorm);
+    s.world = turned(object.orientation, in_position * object.position_scale.w) + object.position_scale.xyz;
+#if defined(OUTLINE)
+    s.world += normalize(s.normal) * (2.2 * viewer.w * distance(s.world, camera));  // two pixels at any distance
+    outline = object.highlight.rgb * (0.85 + 0.15 * sin(to_sun.w * 4.0));
+#else
+    s.colour = vec4(decode_srgb(in_colour.rgb), in_colour.a);
+    s.material = in_material.xyz;
+    s.highlight = object.highlight;
+    s.ground = vec2(object.half_ground.w, 0.05 + 0.5 * object.half_ground.y);
+    s.shadow_offset = object.position_scale.w * SHADOW_VOXEL;
+    vec4 between = air_between(s.world, camera);
+#ifdef LIGHT
+    shaded = surface_radiance(s, camera) * between.a + between.rgb;
+#else
+    surface = s;
+    air = between;
+    eye = camera;
 #endif
-    surface.world = world;
-    surface.normal = normal;
-    surface.colour = vec4(decode_srgb(in_colour.rgb), in_colour.a);
-    surface.material = in_material.xyz;
-    surface.highlight = object.highlight;
-    surface.eye = eyes[eye].xyz;
-    surface.ground = vec2(object.half_ground.w, 0.05 + 0.5 * object.half_ground.y);
-    surface.shadow_offset = object.position_scale.w * SHADOW_VOXEL;
-    gl_Position = to_screen(world, eye);
+#endif
+    gl_Position = to_screen(s.world, gl_InstanceID);
 }

@@ -19,7 +19,7 @@ from vrapp.render.page_pool import PagePool
 FRAMES_IN_FLIGHT = 3
 #: VERTEX_DTYPE: position, normal, colour + roughness, material. Layout strings have no signed normalised
 #: bytes, so the shader undoes the sign of the normal.
-_VERTEX_LAYOUT = "3f4 4f1 4f1 4f1"
+_VERTEX_LAYOUT = {"in_position": "3f4", "in_normal": "4f1", "in_colour": "4f1", "in_material": "4f1"}
 _INDEX_BYTES = 4
 
 #: Where one level lies: what an indirect command needs, and the sizes to give its pages back.
@@ -132,19 +132,17 @@ class MeshArena:
         """GPU bytes of both buffers."""
         return self._vertices.bytes_capacity + self._indices.bytes_capacity
 
-    def vertex_array(self, program: Any, positions_only: bool = False) -> Any:
-        """The arena's vertex array for a program; kept until a buffer grows or the program changes."""
+    def vertex_array(self, program: Any) -> Any:
+        """The arena's vertex array for a program, with the attributes that it reads; made anew after growth."""
         version = (self._vertices.version, self._indices.version)
         known = self._vertex_arrays.get(program.glo)
         if known and known[0] == version:
             return known[1]
         if known:
             known[1].release()
-        layout = (
-            [(self._vertices.buffer, "3f4 12x", "in_position")]
-            if positions_only
-            else [(self._vertices.buffer, _VERTEX_LAYOUT, "in_position", "in_normal", "in_colour", "in_material")]
-        )
+        parts = [f if name in program else f"{f[0]}x{f[-1]}" for name, f in _VERTEX_LAYOUT.items()]
+        names = [name for name in _VERTEX_LAYOUT if name in program]
+        layout = [(self._vertices.buffer, " ".join(parts), *names)]
         array = self._ctx.vertex_array(program, layout, self._indices.buffer, index_element_size=_INDEX_BYTES)
         self._vertex_arrays[program.glo] = (version, array)
         return array

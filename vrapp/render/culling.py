@@ -34,6 +34,8 @@ OBJECT_DTYPE = np.dtype(
 
 _HYSTERESIS = 0.18  # of a level (an octave of size): a level stays until it is this far out of its range
 
+_MOST_STRAIN = 6.0
+
 _MARK_HIGHLIGHTS = {
     Mark.KEPT: (1.0, 0.62, 0.25, 0.18),
     Mark.GAZED: (1.0, 0.90, 0.55, 0.45),
@@ -80,8 +82,8 @@ def inside(planes: Array, centres: Array, radii: Array) -> np.ndarray:
 class DrawList:
     """The drawable part of the scene, before any view has culled it.
 
-    ``slots`` (M,) names the scene's rows; ``rows`` (M,) of OBJECT_DTYPE goes to the GPU as it is;
-    ``radius`` (M,) is the bounding sphere at the present growth.
+    ``slots`` (S,) names the scene's rows; ``rows`` (M ≥ S,) of OBJECT_DTYPE goes to the GPU as it is, hands
+    after the objects; ``radius`` (M,) is the bounding sphere at the present growth.
     """
 
     slots: np.ndarray
@@ -105,6 +107,18 @@ def drawable(scene: SceneArrays, arena: MeshArena) -> DrawList:
     return DrawList(slots, rows, mesh_id[slots], (scene.radius[slots] * growth).astype(np.float32))
 
 
+def with_extra(draws: DrawList, rows: np.ndarray, mesh_id: np.ndarray, radius_m: float) -> DrawList:
+    """The list with rows that belong to no slot (hands) at its end."""
+    if not len(rows):
+        return draws
+    return DrawList(
+        draws.slots,
+        np.concatenate([draws.rows, rows]),
+        np.concatenate([draws.mesh_id, mesh_id]),
+        np.concatenate([draws.radius, np.full(len(rows), radius_m, np.float32)]),
+    )
+
+
 def commands(arena: MeshArena, draws: DrawList, chosen: np.ndarray, level: np.ndarray, instances: int) -> np.ndarray:
     """(K,) of COMMAND_DTYPE for the draws ``chosen`` (indices, in drawing order) at ``level`` (K,)."""
     where = arena.levels[draws.mesh_id[chosen], level]
@@ -120,30 +134,38 @@ class DetailChooser:
 
     ``fine_pixels`` is the projected diameter from which the finest level is drawn; at a ``coarse_ratio``-th
     of it the next one gives way to the last. The full-grown size counts, so that growing changes no level.
+    Where a view holds more triangles than ``triangle_budget``, levels get coarser from frame to frame.
     """
 
-    def __init__(self, fine_pixels: float, coarse_ratio: float = 3.0) -> None:
+    def __init__(self, fine_pixels: float, coarse_ratio: float, triangle_budget: int) -> None:
         self._fine_pixels = fine_pixels
+        self._budget = triangle_budget
+        self._strain = 1.0  # what fine_pixels is multiplied by to hold the budget
         self._octaves_per_level = float(np.log2(coarse_ratio))
         self._level = np.full(256, -1, np.int8)  # by slot; -1 not drawn yet
         self._owner = np.full((256, 2), -1, np.int32)  # (generation, mesh id) that the level belongs to
 
-    def choose(
-        self, scene: SceneArrays, draws: DrawList, eye: Array, pixels_per_radian: float
-    ) -> tuple[np.ndarray, Array]:
-        """Levels (M,) int8 and distances (M,) in metres of all draws, seen from ``eye`` (3,)."""
+    def choose(self, scene: SceneArrays, draws: DrawList, distance: Array, pixels_per_radian: float) -> np.ndarray:
+        """Levels (M,) int8 of all draws at ``distance`` (M,) metres; hands have the finest."""
         self._reserve(scene.count)
-        distance = np.linalg.norm(draws.rows["position"] - eye, axis=1).astype(np.float32)
-        radius = scene.radius[draws.slots]
-        diameter = 2 * radius / np.maximum(distance - radius, 0.05) * pixels_per_radian
-        wanted = np.log2(self._fine_pixels / np.maximum(diameter, 1e-3)) / self._octaves_per_level + 1
+        slots, objects = draws.slots, len(draws.slots)
+        radius = scene.radius[slots]
+        diameter = 2 * radius / np.maximum(distance[:objects] - radius, 0.05) * pixels_per_radian
+        wanted = np.log2(self._fine_pixels * self._strain / np.maximum(diameter, 1e-3)) / self._octaves_per_level + 1
         low = np.clip(np.floor(wanted - _HYSTERESIS), 0, LEVELS - 1).astype(np.int8)
         high = np.clip(np.floor(wanted + _HYSTERESIS), 0, LEVELS - 1).astype(np.int8)
-        owner = np.stack([scene.generation[draws.slots], draws.mesh_id], axis=1)
-        same = (self._owner[draws.slots] == owner).all(axis=1)
-        level = np.where(same, np.clip(self._level[draws.slots], low, high), low)
-        self._level[draws.slots], self._owner[draws.slots] = level, owner
-        return level, distance
+        owner = np.stack([scene.generation[slots], draws.mesh_id[:objects]], axis=1)
+        same = (self._owner[slots] == owner).all(axis=1)
+        level = np.where(same, np.clip(self._level[slots], low, high), low)
+        self._level[slots], self._owner[slots] = level, owner
+        return np.concatenate([level, np.zeros(len(draws.rows) - objects, np.int8)])
+
+    def drawn(self, triangles: int) -> None:
+        """Tell how many triangles the last choice came to: over the budget, the next ones are coarser."""
+        if triangles > self._budget:
+            self._strain = min(self._strain * 1.06, _MOST_STRAIN)
+        elif triangles < 0.8 * self._budget:
+            self._strain = max(self._strain / 1.02, 1.0)
 
     def _reserve(self, count: int) -> None:
         while len(self._level) < count:

@@ -12,7 +12,7 @@ _SOFTWARE = ("llvmpipe", "softpipe", "swiftshader", "microsoft basic render")
 
 @dataclass(frozen=True)
 class Preset:
-    """``fine_pixels``, ``coarse_ratio``: see DetailChooser. ``defines`` go into every shader."""
+    """``fine_pixels``, ``coarse_ratio``, ``triangle_budget``: see DetailChooser. ``defines`` go into every shader."""
 
     name: str
     defines: tuple[str, ...]
@@ -20,6 +20,7 @@ class Preset:
     samples: int
     fine_pixels: float
     coarse_ratio: float
+    triangle_budget: int
     shadow: ShadowQuality
 
 
@@ -28,8 +29,9 @@ LIGHT = Preset(
     defines=("LIGHT", "SHADOW_VOXEL 0.045"),
     colour_dtype="f1",
     samples=4,
-    fine_pixels=300.0,
+    fine_pixels=420.0,
     coarse_ratio=3.2,
+    triangle_budget=70_000,
     shadow=ShadowQuality(1024, (15.0,), level_drop=1, softness_m=0.03, every_frame=False),
 )
 
@@ -38,8 +40,9 @@ FULL = Preset(
     defines=("SHADOW_VOXEL 0.012",),
     colour_dtype="f2",
     samples=4,
-    fine_pixels=110.0,
-    coarse_ratio=2.2,
+    fine_pixels=160.0,
+    coarse_ratio=2.5,
+    triangle_budget=3_000_000,
     shadow=ShadowQuality(2048, (6.0, 22.0, 80.0), level_drop=0, softness_m=0.02, every_frame=True),
 )
 

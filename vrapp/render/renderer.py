@@ -17,13 +17,15 @@ from vrapp.core import maths, resources
 from vrapp.core.display import Target
 from vrapp.core.maths import Array
 from vrapp.core.pose import Pose, View
-from vrapp.core.scene import SceneArrays
+from vrapp.core.scene import Mark, SceneArrays
 from vrapp.render.arena import MeshArena
-from vrapp.render.culling import DetailChooser, DrawList, commands, drawable, frustum_planes, inside
+from vrapp.render.culling import DetailChooser, DrawList, commands, drawable, frustum_planes, inside, with_extra
 from vrapp.render.daylight import Daylight
 from vrapp.render.extras import FrameExtras
 from vrapp.render.frame_block import Eye, FrameBlock, place_eyes
 from vrapp.render.gl_native import GL_CLIP_DISTANCE0, GL_FRAMEBUFFER_SRGB, NativeGL
+from vrapp.render.hands import HandMeshes
+from vrapp.render.overlay import Overlay, glyphs_of
 from vrapp.render.preset import LIGHT, preset_for
 from vrapp.render.scenery import Scenery
 from vrapp.render.shader_library import ShaderLibrary
@@ -31,6 +33,10 @@ from vrapp.render.stage_clock import StageClock
 from vrapp.render.stream_buffer import StreamBuffer
 from vrapp.render.sun_shadow import SunShadow
 from vrapp.render.targets import SceneTarget
+from vrapp.render.text import TextPanels
+
+_HAND_RADIUS_M = 0.15
+_OUTLINED = int(Mark.POINTED | Mark.GAZED | Mark.HELD)
 
 
 class Renderer:
@@ -53,7 +59,10 @@ class Renderer:
         self._frame = FrameBlock(ctx)
         self._frame.set_daylight(self.light)
         self.arena = MeshArena(ctx)
-        self._detail = DetailChooser(self._preset.fine_pixels, self._preset.coarse_ratio)
+        self._detail = DetailChooser(self._preset.fine_pixels, self._preset.coarse_ratio, self._preset.triangle_budget)
+        self._hands = HandMeshes(self.arena)
+        self._overlay = Overlay(ctx)
+        self._text = TextPanels(ctx)
         self._rows = StreamBuffer(ctx)
         self._commands = StreamBuffer(ctx)
         self._scenery = Scenery(ctx, light=self._preset is LIGHT)
@@ -74,9 +83,13 @@ class Renderer:
         programs.add("outline", "objects.vert", "objects.frag", "OUTLINE")
         programs.add("cast_shadow", "cast_shadow.vert", None)
         programs.add("ground", "ground.vert", "ground.frag")
+        programs.add("ground_far", "ground.vert", "ground.frag", "FAR")
         programs.add("grass", "grass.vert", "grass.frag", *self._scenery.grass_defines)
         programs.add("blobs", "blobs.vert", "blobs.frag")
         programs.add("sky", "sky.vert", "sky.frag")
+        programs.add("glyphs", "glyphs.vert", "glyphs.frag")
+        programs.add("vignette", "vignette.vert", "vignette.frag")
+        programs.add("panels", "panels.vert", "panels.frag")
         return programs
 
     def set_ground(self, heights: Array, cell_m: float) -> None:
@@ -91,18 +104,21 @@ class Renderer:
         eyes = self._eyes = place_eyes(views, world_from_stage)
         self._frame.set_eyes(eyes, extras.time_s)
         self._scenery.place(self._frame)
-        draws = drawable(scene, self.arena)
+        draws = with_extra(drawable(scene, self.arena), *self._hands.place(extras.hands), _HAND_RADIUS_M)
         draws.rows["ground_y"] = self._scenery.height_at(draws.rows["position"])
         viewer = self._frame.values[0]["viewer"][:3].copy()
-        level, distance = self._detail.choose(scene, draws, viewer, eyes[0].pixels_per_radian)
+        distance = np.linalg.norm(draws.rows["position"] - viewer, axis=1)
+        level = self._detail.choose(scene, draws, distance, eyes[0].pixels_per_radian)
         centres = self._shadow.place(self._frame, viewer, _ahead(eyes))
+        marks = scene.mark[draws.slots]
         self._frame.upload()
         self._rows.write(draws.rows).bind_to_storage_buffer(1)
         self._target.fit((sum(e.size[0] for e in eyes), eyes[0].size[1]))
-        self._begin_state()
+        self._begin_state(len(eyes))
         with self._clock.stage("shadow"):
             self._shadow.draw(self.arena, self._programs["cast_shadow"], draws, level, centres)
-        self._draw_picture(eyes, draws, self._visible(eyes, draws, distance), level)
+        self._draw_world(draws, self._visible(eyes, draws, distance), level, marks)
+        self._draw_over(eyes, extras, glyphs_of(extras, draws.rows[: len(marks)], marks))
         self._end_state()
         with self._clock.stage("present"):
             self._present(views, target)
@@ -116,31 +132,51 @@ class Renderer:
         order: np.ndarray = chosen[np.argsort(distance[chosen], kind="stable")]
         return order
 
-    def _draw_picture(self, eyes: tuple[Eye, ...], draws: DrawList, chosen: np.ndarray, level: np.ndarray) -> None:
-        ctx, programs, n = self._ctx, self._programs, len(eyes)
+    def _draw_world(self, draws: DrawList, chosen: np.ndarray, level: np.ndarray, marks: np.ndarray) -> None:
+        """Objects nearest first, then what they hide part of: grass, ground, sky."""
+        programs, n = self._programs, len(self._eyes)
         out = commands(self.arena, draws, chosen, level[chosen], n)
         self.objects_drawn = len(chosen)
         self.triangles_drawn = int(out["count"].sum()) // 3
+        self._detail.drawn(self.triangles_drawn)
+        outlined = np.flatnonzero(marks & _OUTLINED)
+        edges = commands(self.arena, draws, outlined, level[outlined], n)
         self._target.framebuffer.use()
         self._target.framebuffer.clear(depth=0.0)
         self._shadow.use(0)
-        if n == 2:
-            ctx.enable_direct(GL_CLIP_DISTANCE0)
         with self._clock.stage("objects"):
-            if len(out):
-                array = self.arena.vertex_array(programs["objects"])
-                array.render_indirect(self._commands.write(out), count=len(out))
+            self._draw_commands("objects", out)
+            self._ctx.cull_face = "front"
+            self._draw_commands("outline", edges)
+            self._ctx.cull_face = "back"
         with self._clock.stage("grass"):
-            ctx.disable(moderngl.CULL_FACE)
+            self._ctx.disable(moderngl.CULL_FACE)
             self._scenery.draw_grass(programs, n)
-            ctx.enable(moderngl.CULL_FACE)
+            self._ctx.enable(moderngl.CULL_FACE)
         with self._clock.stage("ground"):
             self._scenery.draw_ground(programs, n)
         with self._clock.stage("blobs"):
             self._draw_blobs(len(draws.slots), n)
         with self._clock.stage("sky"):
             self._scenery.draw_sky(programs, n)
-        ctx.disable_direct(GL_CLIP_DISTANCE0)
+
+    def _draw_commands(self, program: str, out: np.ndarray) -> None:
+        if len(out):
+            array = self.arena.vertex_array(self._programs[program])
+            array.render_indirect(self._commands.write(out), moderngl.TRIANGLES, len(out))
+
+    def _draw_over(self, eyes: tuple[Eye, ...], extras: FrameExtras, glyphs: np.ndarray) -> None:
+        """What is blended over the world: rays, rings, marks, text, the vignette."""
+        ctx = self._ctx
+        ctx.enable(moderngl.BLEND)
+        ctx.disable(moderngl.CULL_FACE)
+        ctx.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA  # premultiplied alpha
+        self._target.framebuffer.depth_mask = False
+        with self._clock.stage("overlay"):
+            self._overlay.draw(self._programs, glyphs, len(eyes))
+            self._overlay.draw_vignette(self._programs, extras.vignette, len(eyes))
+            self._text.draw(self._programs, extras.panels, eyes)
+        self._target.framebuffer.depth_mask = True
 
     def _draw_blobs(self, objects: int, eyes: int) -> None:
         """Contact shadows: multiply the ground under every object."""
@@ -171,15 +207,19 @@ class Renderer:
         if not target.srgb_encode:
             self._ctx.enable_direct(GL_FRAMEBUFFER_SRGB)
 
-    def _begin_state(self) -> None:
+    def _begin_state(self, eyes: int) -> None:
         ctx = self._ctx
+        if eyes == 2:
+            ctx.enable_direct(GL_CLIP_DISTANCE0)
         ctx.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
         ctx.depth_func = ">="
         self._native.clip_depth_zero_to_one(True)
 
     def _end_state(self) -> None:
         """Leave the context as others expect to find it."""
+        self._ctx.disable_direct(GL_CLIP_DISTANCE0)
         self._ctx.enable_only(moderngl.NOTHING)
+        self._ctx.blend_func = moderngl.DEFAULT_BLENDING
         self._ctx.depth_func = "<="
         self._native.clip_depth_zero_to_one(False)
 
@@ -210,15 +250,15 @@ class Renderer:
         told = self._programs.reload_if_changed()
         if self._programs.version != self._programs_version:
             self._programs_version = self._programs.version
-            self.arena.forget_programs()
-            self._scenery.forget_programs()
+            for part in (self.arena, self._scenery, self._overlay, self._text):
+                part.forget_programs()
         return told
 
     def release(self) -> None:
         """Delete every GL object of the renderer, the arena's included."""
         self.arena.close()
-        owned = (self._scenery, self._shadow, self._target, self._rows, self._commands, self._frame, self._programs)
-        for part in owned:
+        world = (self._scenery, self._shadow, self._overlay, self._text)
+        for part in (*world, self._target, self._rows, self._commands, self._frame, self._programs):
             part.release()
 
 

@@ -12,11 +12,13 @@ from vrapp.render.frame_block import FrameBlock
 from vrapp.render.shader_library import ShaderLibrary
 
 _HORIZON_M = 2600.0
+_SKY_VERTICES = 24 * 16 * 6  # the grid of sky.vert
 _VALLEY_SLACK_M = 40.0  # how far the viewer may go before the ring of hills follows
 
 
-def ground_disc(rings: int, segments: int) -> tuple[Array, np.ndarray]:
-    """Vertices (V, 2) float32 in metres from the viewer and triangles (T, 3) uint32, CCW from above.
+def ground_disc(rings: int, segments: int, near_m: float) -> tuple[Array, np.ndarray, int]:
+    """Vertices (V, 2) float32 in metres from the viewer, triangles (T, 3) uint32 CCW from above, and how
+    many of these are within about ``near_m``.
 
     Rings lie ever farther apart, so that triangles have about equal size in the picture.
     """
@@ -33,7 +35,8 @@ def ground_disc(rings: int, segments: int) -> tuple[Array, np.ndarray]:
     a, b = inner + s, inner + after
     c, d = a + segments, b + segments
     band = np.stack([a, b, c, b, d, c], axis=-1).reshape(-1, 3)
-    return vertices, np.concatenate([middle, band]).astype(np.uint32)
+    near_rings = int(np.searchsorted(radii, near_m))
+    return vertices, np.concatenate([middle, band]).astype(np.uint32), segments * (1 + 2 * near_rings)
 
 
 class Scenery:
@@ -41,7 +44,8 @@ class Scenery:
 
     def __init__(self, ctx: Any, light: bool) -> None:
         self._ctx = ctx
-        vertices, triangles = ground_disc(40 if light else 90, 80 if light else 200)
+        near_m = 23.0 if light else 120.0
+        vertices, triangles, self._near_triangles = ground_disc(40 if light else 90, 80 if light else 200, near_m)
         self._ground = ctx.buffer(vertices.tobytes())
         self._ground_indices = ctx.buffer(triangles.tobytes())
         self.ground_triangles = len(triangles)
@@ -88,7 +92,9 @@ class Scenery:
     def draw_ground(self, programs: ShaderLibrary, eyes: int) -> None:
         """The ground; shadow atlas on unit 0."""
         self._heights.use(1)
-        self.array(programs, "ground").render(instances=eyes)
+        near = 3 * self._near_triangles
+        self.array(programs, "ground").render(vertices=near, instances=eyes)
+        self.array(programs, "ground_far").render(vertices=3 * self.ground_triangles - near, first=near, instances=eyes)
 
     def draw_grass(self, programs: ShaderLibrary, eyes: int) -> None:
         """Tufts near the viewer; both sides of a blade are seen."""
@@ -96,13 +102,13 @@ class Scenery:
 
     def draw_sky(self, programs: ShaderLibrary, eyes: int) -> None:
         """Whatever nothing else has covered."""
-        self.array(programs, "sky").render(vertices=3, instances=eyes)
+        self.array(programs, "sky").render(vertices=_SKY_VERTICES, instances=eyes)
 
     def array(self, programs: ShaderLibrary, name: str) -> Any:
         """The vertex array of a program that makes its own vertices (the ground has a buffer)."""
         if name not in self._arrays:
-            buffers = [(self._ground, "2f4", "in_offset")] if name == "ground" else []
-            indices = self._ground_indices if name == "ground" else None
+            buffers = [(self._ground, "2f4", "in_offset")] if name.startswith("ground") else []
+            indices = self._ground_indices if name.startswith("ground") else None
             self._arrays[name] = self._ctx.vertex_array(programs[name], buffers, indices)
         return self._arrays[name]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import moderngl
 import numpy as np
 
 from vrapp.core import maths
@@ -85,7 +86,7 @@ class SunShadow:
         self._drawn = state
         self._framebuffer.use()
         self._framebuffer.clear(depth=0.0)
-        array = arena.vertex_array(program, positions_only=True)
+        array = arena.vertex_array(program)
         side = self._quality.tile_pixels
         coarse = np.minimum(level + self._quality.level_drop, LEVELS - 1)
         for i, half in enumerate(self._quality.half_m):
@@ -96,7 +97,7 @@ class SunShadow:
             self._framebuffer.viewport = (i * side, 0, side, side)
             program["cascade"].value = i
             out = commands(arena, draws, chosen, coarse[chosen], 1)
-            array.render_indirect(self._commands.write(out), count=len(out))
+            array.render_indirect(self._commands.write(out), moderngl.TRIANGLES, len(out))
 
     def use(self, unit: int) -> None:
         """Bind the atlas for comparison."""
