@@ -125,7 +125,7 @@ class Renderer:
 
     def _visible(self, eyes: tuple[Eye, ...], draws: DrawList, distance: Array) -> np.ndarray:
         """Indices of the draws that any eye sees, nearest first (what is behind is then not shaded)."""
-        seen = np.zeros(len(draws.slots), bool)
+        seen = np.zeros(len(draws.rows), bool)
         for eye in eyes:
             seen |= inside(frustum_planes(eye.clip_from_world), draws.rows["position"], draws.radius)
         chosen = np.flatnonzero(seen)
