@@ -103,8 +103,8 @@ class Loop:
                 gl_s = p.renderer.draw_cpu_s
             timers.stage(DRAW)
             self._act_on_buttons(snapshot, now_ns)
-            if timing.should_render and p.window_tools is not None:
-                gl_s += p.window_tools.draw(self, dt_s)
+            if p.window_tools is not None:
+                p.window_tools.update(self)
             timers.stage(PANEL)
         finally:
             gl_s += timers.timed(p.display.end_frame)

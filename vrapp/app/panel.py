@@ -1,7 +1,7 @@
 """The developers' panel (F1): frame graph, stages, generator, preference, the thing pointed at, policy.
 
-Dear ImGui through imgui-bundle, fed by polling the window's mouse, so that it takes no callback away
-from the input source. Imported when it is first opened: a run that never opens it pays nothing.
+Dear ImGui through imgui-bundle. It listens to the window's events beside the input source
+(``display.window.WindowListener``). Imported when it is first opened: a run that never does pays nothing.
 """
 
 from __future__ import annotations
@@ -50,7 +50,6 @@ class Panel:
         self._context = imgui.create_context()
         imgui.get_io().set_ini_filename("")  # no imgui.ini in the folder that the user happens to be in
         self._renderer: Any = ProgrammablePipelineRenderer()  # type: ignore[no-untyped-call]
-        self._pressed = [False, False]
 
     def wants_mouse(self) -> bool:
         """The pointer is over the panel: the world should not take the click."""
@@ -82,18 +81,31 @@ class Panel:
         import glfw
 
         io = self._imgui.get_io()
-        width, height = glfw.get_window_size(self._window)
-        pixels, _ = glfw.get_framebuffer_size(self._window)
+        width, height = glfw.get_window_size(self._window.handle)
+        pixels, _ = glfw.get_framebuffer_size(self._window.handle)
         io.display_size = self._imgui.ImVec2(max(1, width), max(1, height))
         scale = pixels / max(1, width)
         io.display_framebuffer_scale = self._imgui.ImVec2(scale, scale)
         io.delta_time = max(1e-4, delta_s)
-        io.add_mouse_pos_event(*glfw.get_cursor_pos(self._window))
-        for i, button in enumerate((glfw.MOUSE_BUTTON_LEFT, glfw.MOUSE_BUTTON_RIGHT)):
-            down = glfw.get_mouse_button(self._window, button) == glfw.PRESS
-            if down != self._pressed[i]:
-                io.add_mouse_button_event(i, down)
-                self._pressed[i] = down
+
+    def keyboard_callback(self, window: Any, key: int, scancode: int, action: int, mods: int) -> None:
+        """Nothing is typed here."""
+
+    def char_callback(self, window: Any, char: int) -> None:
+        """Nothing is typed here."""
+
+    def mouse_callback(self, window: Any, x: float, y: float) -> None:
+        """The pointer moved."""
+        self._imgui.get_io().add_mouse_pos_event(x, y)
+
+    def mouse_button_callback(self, window: Any, button: int, action: int, mods: int) -> None:
+        """A button went down or up."""
+        if button < 3:  # ImGui knows left, right and middle
+            self._imgui.get_io().add_mouse_button_event(button, bool(action))
+
+    def scroll_callback(self, window: Any, x: float, y: float) -> None:
+        """The wheel turned."""
+        self._imgui.get_io().add_mouse_wheel_event(x, y)
 
     def _frames(self, facts: PanelFacts) -> None:
         imgui = self._imgui

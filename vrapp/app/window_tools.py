@@ -13,32 +13,46 @@ from vrapp.core.input import Button
 
 if TYPE_CHECKING:
     from vrapp.app.loop import Loop, Parts
+    from vrapp.app.panel import Panel
 
 log = logging.getLogger(__name__)
 
 
 class WindowTools:
-    """Owns the panel, which is made when it is first opened."""
+    """Owns the panel, which is made when it is first opened and drawn over the window's picture.
 
-    def __init__(self, window: Any) -> None:
-        self._window = window
-        self._panel: Any = None
+    ``display`` is one that has a ``window``, an ``overlay`` and ``attach`` (desktop, or a headset's mirror).
+    """
+
+    def __init__(self, display: Any) -> None:
+        self._display = display
+        self._panel: Panel | None = None
         self._shown = False
+        self._loop: Loop | None = None
+        self._drawn_s = time.perf_counter()
+        display.overlay = self._draw
 
-    def wants_mouse(self) -> bool:
-        """The pointer is over the open panel."""
-        return self._shown and self._panel is not None and bool(self._panel.wants_mouse())
+    def update(self, loop: Loop) -> None:
+        """Once a frame: shaders that were saved, and what the overlay will show."""
+        self._loop = loop
+        if message := loop.parts.renderer.reload_if_changed():
+            loop.parts.hud.say(message, loop.snapshot.time_ns / 1e9)
+            log.info(message)
 
     def pressed(self, buttons: Button, parts: Parts, now_s: float) -> None:
         """F1 and F12."""
         if buttons & Button.PANEL:
             self._shown = not self._shown
             if self._shown and self._panel is None:
-                from vrapp.app.panel import Panel
-
-                self._panel = Panel(self._window)
+                self._open_panel()
         if buttons & Button.SCREENSHOT:
             parts.hud.say(self._picture(parts), now_s)
+
+    def _open_panel(self) -> None:
+        from vrapp.app.panel import Panel
+
+        panel = self._panel = Panel(self._display.window)
+        self._display.attach(panel, lambda: self._shown and panel.wants_mouse(), lambda: False)
 
     def _picture(self, parts: Parts) -> str:
         path = Path.cwd() / f"vrapp-{time.strftime('%Y%m%d-%H%M%S')}.png"
@@ -48,18 +62,15 @@ class WindowTools:
             return str(e)
         return f"Picture: {path}"
 
-    def draw(self, loop: Loop, delta_s: float) -> float:
-        """After the world, into the window's back buffer. Answers the CPU seconds it took."""
-        if message := loop.parts.renderer.reload_if_changed():
-            loop.parts.hud.say(message, loop.snapshot.time_ns / 1e9)
-            log.info(message)
-        if not self._shown or self._panel is None:
-            return 0.0
-        before = time.thread_time_ns()
-        chosen = self._panel.draw(self._facts(loop), delta_s)
+    def _draw(self) -> None:
+        """The display's overlay: into the window's back buffer, after the world."""
+        now_s = time.perf_counter()
+        delta_s, self._drawn_s = now_s - self._drawn_s, now_s
+        if not self._shown or self._panel is None or self._loop is None:
+            return
+        chosen = self._panel.draw(self._facts(self._loop), delta_s)
         if chosen is not None:
-            loop.parts.adaptation.use(chosen)
-        return (time.thread_time_ns() - before) / 1e9
+            self._loop.parts.adaptation.use(chosen)
 
     def _facts(self, loop: Loop) -> Any:
         from vrapp.app.panel import PanelFacts
@@ -83,6 +94,7 @@ class WindowTools:
 
     def close(self) -> None:
         """Destroy the panel."""
+        self._display.overlay = lambda: None
         if self._panel is not None:
             self._panel.close()
             self._panel = None

@@ -39,6 +39,7 @@ from vrapp.scene.store import SceneStore
 from vrapp.scene.worlds import load_world
 
 if TYPE_CHECKING:
+    from vrapp.app.window_tools import WindowTools
     from vrapp.study.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -275,12 +276,12 @@ def _completed(options: Options, display: Display, fell_back: bool) -> Options:
     )
 
 
-def _window_tools(display: Display, owned: ExitStack) -> Any:
-    window = getattr(display, "window", None)
-    if window is None:
+def _window_tools(display: Display, owned: ExitStack) -> WindowTools | None:
+    """The developers' tools, where there is a window to show them in."""
+    if getattr(display, "window", None) is None:
         return None
     from vrapp.app.window_tools import WindowTools
 
-    tools = WindowTools(window.handle)
+    tools = WindowTools(display)
     owned.callback(tools.close)
     return tools

@@ -21,7 +21,8 @@ class DesktopDisplay:
     """A resizable window with one view, drawn straight into its back buffer.
 
     ``pace_hz`` None leaves the pace to the vertical sync; a software rasteriser has none, so there the
-    monitor's rate is kept by the clock. ``window`` is for whoever draws panels in it.
+    monitor's rate is kept by the clock. ``overlay`` is called at the end of each frame, to draw panels
+    over the world.
     """
 
     name = "desktop"
@@ -45,6 +46,7 @@ class DesktopDisplay:
             pace_hz = refresh_hz
         self._pace = Pace(clock, pace_hz, nominal_hz=refresh_hz)
         self._input = DesktopInput(self.window, self._fov)
+        self.overlay: Callable[[], None] = lambda: None
         self.window.attach(self._input)
         self.window.on_focus = self._input.focus_changed
 
@@ -93,7 +95,8 @@ class DesktopDisplay:
         return Target((self.ctx.screen,))
 
     def end_frame(self) -> None:
-        """Swap the buffers."""
+        """Draw the overlay and swap the buffers."""
+        self.overlay()
         self.window.swap()
 
     def describe(self) -> str:

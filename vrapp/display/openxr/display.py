@@ -49,7 +49,7 @@ class OpenXRDisplay:
         self._failure: xr.XrException | None = None  # met within the frame, dealt with after it
         self._spare: list[Any] = []
         self._index = -1
-        self.draw_over_mirror: Callable[[], None] = lambda: None
+        self.overlay: Callable[[], None] = lambda: None
         self.should_close = False
         self.size, self.view_count = self._desk.size, self._desk.view_count
         try:
@@ -179,7 +179,7 @@ class OpenXRDisplay:
         else:
             self._link.worked()
         if self._mirror:
-            self.draw_over_mirror()
+            self.overlay()
             self._mirror.show()
 
     def _mirror_eye(self, worn: Headset) -> None:
