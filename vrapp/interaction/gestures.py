@@ -10,7 +10,7 @@ from vrapp.core.events import Act, Event
 from vrapp.core.input import LEFT, RIGHT, Button, HandState, InputSnapshot, Valid
 from vrapp.core.maths import Array
 from vrapp.core.pose import Pose
-from vrapp.core.scene import NO_HANDLE, SceneArrays, slot_of
+from vrapp.core.scene import NO_HANDLE, ObjectState, SceneArrays, slot_of
 from vrapp.interaction.attention import ChoiceSet, Dwell, looked_at
 from vrapp.interaction.hand import Hand
 from vrapp.scene.queries import Hit, nearest, ray_hit
@@ -120,7 +120,9 @@ class Interaction:
                 events.append(Event(Act.GRAB, now_ns, handle, hand.index))
 
     def can_grasp(self, arrays: SceneArrays, slot: int) -> bool:
-        """May a hand take what is in this slot?"""
+        """May a hand take what is in this slot? Not what still grows."""
+        if arrays.state[slot] == ObjectState.GROWING:
+            return False
         category = int(arrays.category[slot])
         return self._graspable is None or (0 <= category < len(self._graspable) and bool(self._graspable[category]))
 
