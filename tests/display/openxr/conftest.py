@@ -1,16 +1,14 @@
 """A simulated headset for every test here."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import xr
 from sim_install import in_place_of_raw_functions
 from sim_runtime import SimulatedRuntime
+from sim_visit import Start, Visit
 
 from vrapp.core.clock import FixedClock
-from vrapp.core.input import InputSnapshot
-from vrapp.display.openxr.display import OpenXRDisplay
 
 
 @pytest.fixture
@@ -23,44 +21,6 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulat
     with in_place_of_raw_functions(simulated):
         yield simulated
     assert simulated.breaches == []
-
-
-class Visit:
-    """A display on the simulated runtime, and its loop."""
-
-    def __init__(self, runtime: SimulatedRuntime, clock: FixedClock, wait: bool = False) -> None:
-        self.runtime, self.clock = runtime, clock
-        self.display = OpenXRDisplay(clock, (96, 64), "test", wait=wait)
-        self.counts: list[int] = []
-        self.snapshot = InputSnapshot(0)
-
-    def frame(self) -> InputSnapshot:
-        """One frame as the program's loop does it: each eye cleared to a colour of its own."""
-        display = self.display
-        timing = display.begin_frame()
-        try:
-            self.snapshot = display.input().poll(timing.predicted_time_ns)
-            views = display.views(self.snapshot)
-            self.counts.append(len(views))
-            if timing.should_render:
-                target = display.target()
-                for i, (view, framebuffer) in enumerate(zip(views, target.framebuffers, strict=True)):
-                    framebuffer.clear(0.25 + 0.5 * i, 0.5, 0.75 - 0.5 * i, 1.0, viewport=view.viewport)
-        finally:
-            display.end_frame()
-        return self.snapshot
-
-    def frames(self, count: int) -> InputSnapshot:
-        for _ in range(count):
-            self.frame()
-        return self.snapshot
-
-    def wait_s(self, seconds: float) -> None:
-        """Time passes."""
-        self.clock.sleep_until_ns(self.clock.now_ns() + round(seconds * 1e9))
-
-
-Start = Callable[..., Visit]
 
 
 @pytest.fixture
@@ -96,6 +56,3 @@ def context_kind(request: pytest.FixtureRequest) -> str:
     """Both ways to own a context: without X, and a window."""
     request.getfixturevalue("no_screen" if request.param == "egl" else "screen")
     return str(request.param)
-
-
-assert xr.exception.raise_on_qualified_success

@@ -23,7 +23,7 @@ from sim_runtime import SimulatedRuntime  # noqa: E402
 if sys.argv[2] == "egl":
     os.environ.pop("DISPLAY", None)
 
-from conftest import Visit  # noqa: E402
+from sim_visit import Visit  # noqa: E402
 
 from vrapp.core.clock import FixedClock  # noqa: E402
 from vrapp.core.input import LEFT, RIGHT  # noqa: E402
