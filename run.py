@@ -8,8 +8,8 @@ Only the standard library is used, and only syntax that an older Python reads as
 that it is too old.
 """
 
-import contextlib
 import ctypes
+import glob
 import importlib
 import importlib.util
 import os
@@ -32,18 +32,14 @@ UNFINISHED = "unfinished\n"
 
 GL_LIBRARIES = ("libEGL.so.1", "libGL.so.1", "libX11.so.6", "libXext.so.6")
 WINDOW_LIBRARIES = ("libXcursor.so.1", "libXi.so.6", "libXrandr.so.2", "libXinerama.so.1")
-GL_PACKAGES = {
-    "apt-get": "libegl1 libgl1 libgl1-mesa-dri libglx-mesa0 libopengl0 libx11-6 libxext6 "
-    "libxcursor1 libxi6 libxrandr2 libxinerama1 libxkbcommon0",
-    "dnf": "mesa-dri-drivers mesa-libEGL mesa-libGL libglvnd-opengl libXcursor libXi libXrandr libXinerama",
-    "zypper": "Mesa-dri Mesa-libEGL1 Mesa-libGL1 libXcursor1 libXi6 libXrandr2 libXinerama1",
-    "pacman": "mesa libglvnd libxcursor libxi libxrandr libxinerama",
-}
-INSTALL = {
-    "apt-get": "apt-get install -y",
-    "dnf": "dnf install -y",
-    "zypper": "zypper install -y",
-    "pacman": "pacman -S",
+GL_APT = (
+    "libegl1 libgl1 libgl1-mesa-dri libglx-mesa0 libopengl0 libx11-6 libxext6 "
+    "libxcursor1 libxi6 libxrandr2 libxinerama1 libxkbcommon0"
+)
+GL_COMMANDS = {
+    "apt-get": "apt-get install -y " + GL_APT,
+    "dnf": "dnf install -y mesa-dri-drivers mesa-libEGL mesa-libGL libXcursor libXi libXrandr libXinerama",
+    "pacman": "pacman -S mesa libglvnd libxcursor libxi libxrandr libxinerama",
 }
 
 
@@ -66,7 +62,7 @@ def main(words):
     except KeyboardInterrupt:
         say("Interrupted; the next start goes on from here.")
         return 130
-    os.environ["VRAPP_PROGRAM"] = ("python " if WINDOWS else "python3 ") + os.path.relpath(__file__)
+    os.environ["VRAPP_PROGRAM"] = ("python " if WINDOWS else "python3 ") + sys.argv[0]
     if testing:
         os.chdir(HERE)
         return become([PYTHON, "-P", "-m", "pytest", "-m", "not slow", *words[1:]])
@@ -83,8 +79,7 @@ def refuse_old_python():
 
 def say(text):
     """Progress and complaints go to stderr: stdout belongs to the program."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    print(text, file=sys.stderr, flush=True)
 
 
 def become(command):
@@ -109,25 +104,26 @@ def set_up(extra):
         return
     try:
         os.makedirs(CACHE, exist_ok=True)
-        lock = open(os.path.join(CACHE, "setup.lock"), "a+")  # noqa: SIM115 (held until this process ends)
+        with open(os.path.join(CACHE, "setup.lock"), "a+") as lock:
+            wait_for(lock)
+            if not is_ready(extra):
+                make_ready(sorted({extra, *stamped_extras()} - {""}), lock)
     except OSError as e:
-        raise SetupError(
-            f"The folder {HERE} cannot be written ({e.strerror}); copy the project to one of your own."
-        ) from None
-    with lock:
-        wait_for(lock)
-        if is_ready(extra):
-            return
-        started = time.time()
-        extras = sorted({extra, *stamped_extras()} - {""})
-        say("Setting up in .venv; this takes some minutes, once. Details: " + LOG)
-        with open(LOG, "w", encoding="utf-8") as log:
-            make_environment(log, lock)
-            install_project(log, lock, extras)
-            if sys.platform.startswith("linux"):
-                provide_gl(log, lock)
-        write_stamp(wanted(extras) + "\n".join(site_packages()) + "\n")
-        say(f"Set up in {time.time() - started:.0f} s.")
+        where = e.filename or HERE
+        raise SetupError(f"{where} cannot be written ({e.strerror}); copy the project to a folder of yours.") from None
+
+
+def make_ready(extras, lock):
+    """The set-up itself. Raises SetupError or OSError."""
+    started = time.time()
+    say("Setting up in .venv; this takes some minutes, once. Details: " + LOG)
+    with open(LOG, "w", encoding="utf-8") as log:
+        make_environment(log, lock)
+        install_project(log, lock, extras)
+        if sys.platform.startswith("linux"):
+            provide_gl(log, lock)
+    write_stamp(wanted(extras) + "\n".join(site_packages()) + "\n")
+    say(f"Set up in {time.time() - started:.0f} s.")
 
 
 def wanted(extras):
@@ -150,11 +146,8 @@ def is_ready(extra):
 
 def site_packages():
     """Names of the packages in the environment, without versions: users may update one, such as torch."""
-    pattern = "Lib" if WINDOWS else os.path.join("lib", "python*")
-    import glob
-
     names = []
-    for folder in glob.glob(os.path.join(VENV, pattern, "site-packages")):
+    for folder in glob.glob(os.path.join(VENV, "Lib" if WINDOWS else "lib/python*", "site-packages")):
         names += [n for n in os.listdir(folder) if re.match(r"[A-Za-z_]\w*(\.py)?$", n) and n != "__pycache__"]
     return sorted(names)
 
@@ -182,13 +175,11 @@ def write_stamp(text):
 
 
 def wait_for(lock):
-    """Take the lock; whoever starts a second time meanwhile waits. Raises SetupError where it can't be had."""
-    told = False
-    while not try_lock(lock):
-        if not told:
-            say("Another start is setting up; waiting for it.")
-            told = True
-        time.sleep(0.5)
+    """Take the lock; whoever starts a second time meanwhile waits."""
+    if not try_lock(lock):
+        say("Another start is setting up; waiting for it.")
+        while not try_lock(lock):
+            time.sleep(0.5)
 
 
 def try_lock(lock):
@@ -213,22 +204,39 @@ def try_lock(lock):
 def make_environment(log, lock):
     """Make `.venv`, or make it again where it is half made or broken. One that works is kept."""
     stamp = read_stamp()
-    with contextlib.suppress(OSError):
-        if stamp != UNFINISHED and subprocess.call([PYTHON, "-m", "pip", "--version"], stdout=log, stderr=log) == 0:
+    if stamp != UNFINISHED and has_pip(log):
+        if stamp:  # somebody's own environment gets none before it is complete: it is never ours to remove
             write_stamp(UNFINISHED)
-            return
+        return
     if os.path.realpath(sys.prefix) == os.path.realpath(VENV):
         raise SetupError("The environment .venv is broken and runs this very program: start with the system's python3.")
     if not (importlib.util.find_spec("ensurepip") and importlib.util.find_spec("venv")):
         provide_venv_module(log, lock)
+    clear_away(stamp)
     say("  making the environment")
-    if os.path.islink(VENV) or os.path.isfile(VENV):
-        os.unlink(VENV)
-    shutil.rmtree(VENV, ignore_errors=True)
+    os.mkdir(VENV)
+    write_stamp(UNFINISHED)
     maker = getattr(sys, "_base_executable", None) or sys.executable
     if run([maker, "-m", "venv", VENV], log, lock):
         raise SetupError(last_lines("The environment could not be made in " + VENV))
-    write_stamp(UNFINISHED)
+
+
+def has_pip(log):
+    """True where the environment's Python starts and has pip."""
+    try:
+        return subprocess.call([PYTHON, "-m", "pip", "--version"], stdout=log, stderr=log) == 0
+    except OSError:
+        return False
+
+
+def clear_away(stamp):
+    """Remove an environment that run.py made; what somebody else made is moved aside."""
+    if stamp and not os.path.islink(VENV):
+        shutil.rmtree(VENV)
+    elif os.path.lexists(VENV):
+        aside = f"{VENV}-before-{int(time.time())}"
+        os.rename(VENV, aside)
+        say(f"  .venv did not work and run.py had not made it: it is now {aside}")
 
 
 def provide_venv_module(log, lock):
@@ -320,17 +328,14 @@ def last_lines(what):
 def provide_gl(log, lock):
     """Install what is missing of OpenGL, or say how; the program itself says it again when it needs it."""
     missing = gl_problem()
-    if not missing:
-        return
-    manager = next((name for name in GL_PACKAGES if shutil.which(name)), None)
-    if may_apt():
+    if missing and may_apt():
         say(f"  installing OpenGL ({missing})")
-        apt(GL_PACKAGES["apt-get"], log, lock)
+        apt(GL_APT, log, lock)
         missing = gl_problem()
-    if missing and manager:
-        say(f"OpenGL does not work here: {missing}. To install it: sudo {INSTALL[manager]} {GL_PACKAGES[manager]}")
-    elif missing:
-        say(f"OpenGL does not work here: {missing}. Install Mesa's libEGL, libGL and DRI drivers, and the X libraries.")
+    if missing:
+        command = next((GL_COMMANDS[manager] for manager in GL_COMMANDS if shutil.which(manager)), None)
+        remedy = f"to install it: sudo {command}" if command else "install Mesa's EGL, GL and DRI drivers"
+        say(f"OpenGL does not work here ({missing}); {remedy}")
 
 
 def gl_problem():
@@ -378,7 +383,15 @@ def may_apt():
 
 def apt(packages, log, lock):
     """Install Debian packages. The list may be older than the packages, hence the second try."""
-    install = ["apt-get", "install", "-y", "--no-install-recommends", *packages.split()]
+    install = [
+        "apt-get",
+        "-o",
+        "DPkg::Lock::Timeout=300",
+        "install",
+        "-y",
+        "--no-install-recommends",
+        *packages.split(),
+    ]
     if run(install, log, lock):
         run(["apt-get", "update"], log, lock)
         if run(install, log, lock):

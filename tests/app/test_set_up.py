@@ -185,3 +185,17 @@ def test_set_up_for_real(project: Path) -> None:
     third.wait()
     finish(begin(project))
     assert finish(begin(project))[1] == ""
+
+
+def test_somebody_elses_environment_is_never_removed(start: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(start.STAMP).unlink()
+    monkeypatch.setattr(start, "say", lambda text: None)
+    start.clear_away(start.read_stamp())
+    assert not Path(start.VENV).exists()
+    (aside,) = Path(start.VENV).parent.glob(".venv-before-*")
+    assert list(aside.glob("[lL]ib/**/torch"))
+
+
+def test_ones_own_is_removed(start: ModuleType) -> None:
+    start.clear_away(start.read_stamp())
+    assert list(Path(start.VENV).parent.glob(".venv*")) == []
