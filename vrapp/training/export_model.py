@@ -18,6 +18,7 @@ from vrapp.training.shape_data import ShapeData
 from vrapp.training.train_prior import LatentSet
 
 BASIS_SIZE = 6
+MODELS_FOR_THE_GATE = 16  # of each category: enough for percentiles, half a minute on one core
 DEBRIS_SHARE = 0.01  # of the volume: smaller pieces are not counted
 
 
@@ -58,13 +59,15 @@ def gate_limits(vae: ShapeVAE, latents: LatentSet, categories: tuple[str, ...]) 
     """Plausible ranges for each category, from the decoded training models: pieces and triangles."""
     pieces: list[int] = []
     triangles: list[int] = []
-    for mean in torch.split(latents.mean[:, 0], 16):
+    labels = latents.category.numpy()
+    some = np.concatenate([np.nonzero(labels == number)[0][:MODELS_FOR_THE_GATE] for number in range(len(categories))])
+    labels = labels[some]
+    for mean in torch.split(latents.mean[torch.from_numpy(some), 0], 16):
         raw, _ = vae.decoder(mean)
         for field in raw[:, 0].numpy():
             pieces.append(piece_count(field))
             triangles.append(2 * crossing_cells(field))
     gate: dict[str, Any] = {"default": {"debris_share": 0.01, "triangles_least": 200}, "categories": {}}
-    labels = latents.category.numpy()
     for number, name in enumerate(categories):
         chosen = labels == number
         if chosen.any():

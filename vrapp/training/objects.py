@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import time
 from collections.abc import Callable
@@ -96,6 +97,8 @@ def bake_folder(data_dir: Path, work: Path, settings: ObjectTraining, say: Calla
     sources = list_objects(data_dir, settings.everything)
     if not sources:
         raise InputFileError(f"There is no GLB, glTF, OBJ or PLY file in {data_dir}; name a folder that has some.")
+    if importlib.util.find_spec("igl") is None or importlib.util.find_spec("skimage") is None:
+        raise UsageError("Training needs libigl and scikit-image; install them with: pip install 'vrapp[train]'.")
     if Peers().rank != 0:
         raise UsageError("Bake with one process first: run the same command once without torchrun.")
     say(f"{len(sources)} models in {data_dir}")
@@ -133,7 +136,11 @@ def _fit_prior(
     latents = encode_shapes(vae, shapes, settings.variants, settings.seed)
     checks = encode_shapes(vae, held_out, 1, settings.seed)
     config = PriorConfig(
-        len(shapes.categories), vae.config.latent_channels, width=settings.prior_width, layers=settings.prior_layers
+        len(shapes.categories),
+        vae.config.latent_channels,
+        width=settings.prior_width,
+        layers=settings.prior_layers,
+        heads=max(1, settings.prior_width // 32),
     )
     budget = max(1.0, settings.seconds * (1 - settings.vae_share) - (time.monotonic() - started))
     plan = replace(settings.prior, seconds=budget, seed=settings.seed)
