@@ -16,7 +16,7 @@ import numpy as np
 from vrapp.core import maths, resources
 from vrapp.core.display import Target
 from vrapp.core.maths import Array
-from vrapp.core.pose import Pose, View
+from vrapp.core.pose import Fov, Pose, View
 from vrapp.core.scene import Mark, SceneArrays
 from vrapp.render.arena import MeshArena
 from vrapp.render.culling import DetailChooser, DrawList, commands, drawable, frustum_planes, inside, with_extra
@@ -26,6 +26,7 @@ from vrapp.render.frame_block import Eye, FrameBlock, place_eyes
 from vrapp.render.gl_native import GL_CLIP_DISTANCE0, GL_FRAMEBUFFER_SRGB, NativeGL
 from vrapp.render.hands import HandMeshes
 from vrapp.render.overlay import Overlay, glyphs_of
+from vrapp.render.post import Post, add_programs
 from vrapp.render.preset import LIGHT, preset_for
 from vrapp.render.scenery import Scenery
 from vrapp.render.shader_library import ShaderLibrary
@@ -68,6 +69,7 @@ class Renderer:
         self._scenery = Scenery(ctx, light=self._preset is LIGHT)
         self._shadow = SunShadow(ctx, self._native, self._preset.shadow, self.light.to_sun)
         self._target = SceneTarget(ctx, self._native, self._preset.samples, self._preset.colour_dtype)
+        self._post = None if self._preset is LIGHT else Post(ctx, self._native)
         self._programs = self._compile(shader_folder or resources.shaders())
         self._programs_version = 0
         self._eyes: tuple[Eye, ...] = ()
@@ -90,6 +92,8 @@ class Renderer:
         programs.add("glyphs", "glyphs.vert", "glyphs.frag")
         programs.add("vignette", "vignette.vert", "vignette.frag")
         programs.add("panels", "panels.vert", "panels.frag")
+        if self._post:
+            add_programs(programs)
         return programs
 
     def set_ground(self, heights: Array, cell_m: float) -> None:
@@ -118,6 +122,11 @@ class Renderer:
         with self._clock.stage("shadow"):
             self._shadow.draw(self.arena, self._programs["cast_shadow"], draws, level, centres)
         self._draw_world(draws, self._visible(eyes, draws, distance), level, marks)
+        if self._post:
+            with self._clock.stage("occlusion"):
+                self._post.fit(self._target.size)
+                self._post.occlude(self._programs, self._target)
+            self._target.framebuffer.use()
         self._draw_over(eyes, extras, glyphs_of(extras, draws.rows[: len(marks)], marks))
         self._end_state()
         with self._clock.stage("present"):
@@ -198,14 +207,20 @@ class Renderer:
         """Resolve the picture into each view's place in the target."""
         if not target.srgb_encode:  # the pixels are encoded already
             self._ctx.disable_direct(GL_FRAMEBUFFER_SRGB)
-        x = 0
-        for i, view in enumerate(views):
-            u, v, w, h = view.viewport
-            into = target.framebuffers[min(i, len(target.framebuffers) - 1)]
-            self._native.blit(self._target.framebuffer, (x, 0, w, h), into, (u, v))
-            x += w
+        if self._post:
+            self._post.finish(self._programs, self._target, views, target)
+        else:
+            self._copy(views, target)
         if not target.srgb_encode:
             self._ctx.enable_direct(GL_FRAMEBUFFER_SRGB)
+
+    def _copy(self, views: tuple[View, ...], target: Target) -> None:
+        x = 0
+        for i, view in enumerate(views):
+            u, v, width, height = view.viewport
+            into = target.framebuffers[min(i, len(target.framebuffers) - 1)]
+            self._native.blit(self._target.framebuffer, (x, 0, width, height), into, (u, v))
+            x += width
 
     def _begin_state(self, eyes: int) -> None:
         ctx = self._ctx
@@ -230,7 +245,8 @@ class Renderer:
         size = self._eyes[0].size
         picture = self._ctx.simple_framebuffer(size, 4)
         try:
-            self._native.blit(self._target.framebuffer, (0, 0, *size), picture, (0, 0))
+            view = View(Pose(), Fov(-1, 1, 1, -1), (0, 0, *size))
+            self._present((view,), Target((picture,)))
             rows = np.frombuffer(picture.read(components=3, alignment=1), np.uint8)
             return np.ascontiguousarray(rows.reshape(size[1], size[0], 3)[::-1])
         finally:
@@ -252,6 +268,8 @@ class Renderer:
             self._programs_version = self._programs.version
             for part in (self.arena, self._scenery, self._overlay, self._text):
                 part.forget_programs()
+            if self._post:
+                self._post.forget_programs()
         return told
 
     def release(self) -> None:
@@ -260,6 +278,8 @@ class Renderer:
         world = (self._scenery, self._shadow, self._overlay, self._text)
         for part in (*world, self._target, self._rows, self._commands, self._frame, self._programs):
             part.release()
+        if self._post:
+            self._post.release()
 
 
 def _ahead(eyes: tuple[Eye, ...]) -> Array:
