@@ -95,14 +95,11 @@ def become(command):
             pass
 
 
-# The environment
-
-
 def set_up(extra):
     """Return once `.venv` holds the project, and `extra` of it, as pyproject.toml has it now."""
-    if is_ready(extra):
-        return
     try:
+        if is_ready(extra):
+            return
         os.makedirs(CACHE, exist_ok=True)
         with open(os.path.join(CACHE, "setup.lock"), "a+") as lock:
             wait_for(lock)
@@ -110,7 +107,7 @@ def set_up(extra):
                 make_ready(sorted({extra, *stamped_extras()} - {""}), lock)
     except OSError as e:
         where = e.filename or HERE
-        raise SetupError(f"{where} cannot be written ({e.strerror}); copy the project to a folder of yours.") from None
+        raise SetupError(f"{where}: {e.strerror}; copy the whole project to a folder of yours with room.") from None
 
 
 def make_ready(extras, lock):
@@ -320,9 +317,6 @@ def last_lines(what):
     with open(LOG, encoding="utf-8", errors="replace") as log:
         lines = [line.rstrip() for line in log if line.strip()]
     return "{}; all is in {}, which ends:\n{}".format(what, LOG, "\n".join("  " + line for line in lines[-6:]))
-
-
-# The system's OpenGL
 
 
 def provide_gl(log, lock):

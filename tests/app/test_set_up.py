@@ -117,7 +117,15 @@ def test_a_project_that_cannot_be_written_is_told(start: ModuleType, monkeypatch
     Path(start.STAMP).unlink()
     assert start.main(["--help"]) == 2
     assert len(said) == 1
-    assert "cannot be written" in said[0]
+    assert "/dev/null/cache: Not a directory" in said[0]
+
+
+def test_half_a_checkout_is_told(start: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(start, "say", said.append)
+    (tmp_path / "pyproject.toml").unlink()
+    assert start.main([]) == 2
+    assert "pyproject.toml: No such file" in said[0]
 
 
 def test_missing_opengl_is_told_with_the_command(start: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
