@@ -168,6 +168,8 @@ class World:
         if not parts.start.from_cache() and self.clock.fixed:
             log.info("The networks are making this world; the next start finds it ready.")
             parts.start.complete(_tell_progress)
+        if parts.start.done:  # nobody waits for a frame yet: all of it, so that the first picture is complete
+            parts.renderer.arena.pump(1 << 40)
         while not (parts.start.done or self._ended()):
             self._frame(began)
         self.populated_s = time.perf_counter() - began
