@@ -72,3 +72,13 @@ def test_wrong_input_is_named(prior: LatentPrior) -> None:
         prior.sample(torch.tensor([0]), torch.rand(1, 8))
     with pytest.raises(ValueError, match="category"):
         prior.sample(torch.tensor([3]), torch.rand(1, 64, 8))
+
+
+@pytest.mark.parametrize(("top_p", "guidance"), [(1.0, 0.0), (0.9, 0.0), (0.9, 0.5)])
+def test_a_latent_goes_back_to_uniforms_that_draw_it_again(prior: LatentPrior, top_p: float, guidance: float) -> None:
+    category, uniforms = torch.tensor([0, 1, 2]), torch.rand(3, 64, 8)
+    settings = {"temperature": 0.8, "top_p": top_p, "guidance": guidance}
+    drawn = prior.sample(category, uniforms, **settings)
+    found = prior.uniforms_of(drawn, category, **settings)
+    assert torch.equal(prior.sample(category, found, **settings), drawn)
+    assert (found - uniforms).abs().mean() < 0.2

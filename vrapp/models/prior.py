@@ -215,6 +215,34 @@ class LatentPrior(nn.Module):
             before = token if guidance <= 0 else torch.cat([token, token])
         return self.dequantise(torch.stack(codes, 1))
 
+    @torch.no_grad()
+    def uniforms_of(
+        self,
+        latent: Tensor,
+        category: Tensor,
+        temperature: float = 1.0,
+        top_p: float | None = None,
+        guidance: float | None = None,
+    ) -> Tensor:
+        """Uniforms (B, 64, 8) from which `sample`, asked the same, draws latent (B, 8, 4, 4, 4) again.
+
+        They lie in the middle of each code's share; a code that `top_p` cuts off gives the edge of a
+        kept one.  What is drawn near these uniforms is as likely as any sample, and alike.
+        """
+        top_p = self.top_p if top_p is None else top_p
+        guidance = self.guidance if guidance is None else guidance
+        codes = self.quantise(latent)
+        logits = self(codes, category)  # (B, 64, 8, bins)
+        if guidance > 0:
+            told = logits.log_softmax(-1)
+            free = self(codes, torch.full_like(category, self.config.categories)).log_softmax(-1)
+            logits = told + guidance * (told - free)
+        cumulative = kept_chance(logits / max(temperature * self.heat, 1e-3), top_p).cumsum(-1)
+        upper = cumulative.gather(-1, codes[..., None])[..., 0]
+        lower = cumulative.gather(-1, (codes - 1).clamp(min=0)[..., None])[..., 0] * (codes > 0)
+        middle: Tensor = (lower + upper) / 2 / cumulative[..., -1]
+        return middle
+
     def _draw(self, hidden: Tensor, uniforms: Tensor, temperature: float, top_p: float, guidance: float) -> Tensor:
         """Codes (B, 8) of one position from hidden (B or 2B, width) and uniforms (B, 8)."""
         drawn: list[Tensor] = []
@@ -231,13 +259,18 @@ class LatentPrior(nn.Module):
         return torch.stack(drawn, 1)
 
 
-def pick(logits: Tensor, uniform: Tensor, top_p: float) -> Tensor:
-    """Index (B,) by inverse CDF of softmax(logits (B, K)), cut to the likeliest bins of share `top_p`."""
+def kept_chance(logits: Tensor, top_p: float) -> Tensor:
+    """softmax(logits (…, K)) with the unlikeliest bins, beyond the joint share `top_p`, at zero."""
     chance = logits.softmax(-1)
     if top_p < 1.0:
         order = chance.sort(-1, descending=True)
         kept = order.values.cumsum(-1) - order.values < top_p
         chance = chance * torch.zeros_like(kept).scatter(-1, order.indices, kept)
-    cumulative = chance.cumsum(-1)
+    return chance
+
+
+def pick(logits: Tensor, uniform: Tensor, top_p: float) -> Tensor:
+    """Index (B,) by inverse CDF of softmax(logits (B, K)), cut to the likeliest bins of share `top_p`."""
+    cumulative = kept_chance(logits, top_p).cumsum(-1)
     target = uniform[:, None] * cumulative[:, -1:]
     return (cumulative <= target).sum(-1).clamp(max=logits.shape[-1] - 1)
