@@ -12,12 +12,7 @@ from vrapp.core.maths import quat_from_yaw_pitch, vec3, view_matrix
 from vrapp.core.pose import Pose
 
 S = xr.ReferenceSpaceType
-pytestmark = pytest.mark.gl
-
-
-@pytest.fixture(autouse=True)
-def _context(context_kind: str) -> None:
-    """All of it without X, and with a window."""
+pytestmark = [pytest.mark.gl, pytest.mark.usefixtures("no_screen")]
 
 
 def stage_from_head(runtime: SimulatedRuntime, kind: xr.ReferenceSpaceType) -> Pose:

@@ -10,6 +10,7 @@ import xr
 
 from vrapp.core.input import Button
 from vrapp.core.pose import Pose
+from vrapp.display.openxr.owned import Owned
 from vrapp.display.openxr.profiles import ACTIONS, GAZE, GAZE_BINDING, GAZE_PROFILE, HANDS, PROFILES, Action, Kind
 from vrapp.display.openxr.results import describe
 from vrapp.display.openxr.spaces import Stage
@@ -36,18 +37,29 @@ class Controllers:
         """``instance``: display.openxr.instance.Instance."""
         self._session = session
         self._hands = [xr.string_to_path(instance.handle, path) for path in HANDS]
+        self._actions: dict[str, Any] = {}
+        self._spaces: dict[tuple[str, int], Any] = {}
+        self._gaze_space: Any = None
+        with Owned() as made:
+            self._make_actions(instance, made, gaze)
+            self._suggest(instance, gaze)
+            attach = xr.SessionActionSetsAttachInfo(count_action_sets=1, action_sets=[self._set])
+            xr.attach_session_action_sets(session, attach)
+            for name in ("grip", "aim"):
+                for hand in (0, 1):
+                    self._spaces[name, hand] = self._space(name, self._hands[hand], made)
+            if gaze:
+                self._gaze_space = self._space(GAZE.name, xr.NULL_PATH, made)
+            self._owned = made.pop_all()
+
+    def _make_actions(self, instance: Any, made: Owned, gaze: bool) -> None:
         info = xr.ActionSetCreateInfo(action_set_name="world", localized_action_set_name="World", priority=0)
         self._set = xr.create_action_set(instance.handle, info)
-        self._actions = {action.name: self._create(action, self._hands) for action in ACTIONS}
-        if gaze:
-            self._actions[GAZE.name] = self._create(GAZE, [])
-        self._suggest(instance, gaze)
-        attach = xr.SessionActionSetsAttachInfo(count_action_sets=1, action_sets=[self._set])
-        xr.attach_session_action_sets(session, attach)
-        self._spaces = {
-            (name, hand): self._space(name, self._hands[hand]) for name in ("grip", "aim") for hand in (0, 1)
-        }
-        self._gaze_space = self._space(GAZE.name, xr.NULL_PATH) if gaze else None
+        made.destroys(xr.destroy_action_set, self._set)
+        for action in (*ACTIONS, GAZE) if gaze else ACTIONS:
+            created = self._create(action, [] if action is GAZE else self._hands)
+            made.destroys(xr.destroy_action, created)
+            self._actions[action.name] = created
 
     def _create(self, action: Action, paths: list[Any]) -> Any:
         info = xr.ActionCreateInfo(
@@ -56,11 +68,13 @@ class Controllers:
         )  # fmt: skip
         return xr.create_action(self._set, info)
 
-    def _space(self, name: str, path: Any) -> Any:
+    def _space(self, name: str, path: Any, made: Owned) -> Any:
         info = xr.ActionSpaceCreateInfo(
             action=self._actions[name], subaction_path=path, pose_in_action_space=xr.Posef()
         )
-        return xr.create_action_space(self._session, info)
+        space = xr.create_action_space(self._session, info)
+        made.destroys(xr.destroy_space, space)
+        return space
 
     def _suggest(self, instance: Any, gaze: bool) -> None:
         offers = [(p.path, p.bindings()) for p in PROFILES if p.available(instance.api_version, instance.extensions)]
@@ -139,10 +153,4 @@ class Controllers:
 
     def close(self) -> None:
         """Destroy spaces, actions and set, last made first."""
-        if self._gaze_space is not None:
-            xr.destroy_space(self._gaze_space)
-        for space in reversed(self._spaces.values()):
-            xr.destroy_space(space)
-        for action in reversed(self._actions.values()):
-            xr.destroy_action(action)
-        xr.destroy_action_set(self._set)
+        self._owned.close()

@@ -11,7 +11,7 @@ import xr
 from vrapp.core.clock import Clock
 from vrapp.core.display import FrameTiming, Target
 from vrapp.core.errors import DisplayUnavailable, GraphicsError
-from vrapp.core.input import InputSnapshot, InputSource, Valid
+from vrapp.core.input import Button, InputSnapshot, InputSource, Valid
 from vrapp.core.pose import Fov, View
 from vrapp.display.desktop import DesktopDisplay
 from vrapp.display.eyes import views_of_head
@@ -49,7 +49,6 @@ class OpenXRDisplay:
         self._failure: xr.XrException | None = None  # met within the frame, dealt with after it
         self._spare: list[Any] = []
         self._index = -1
-        self.overlay: Callable[[], None] = lambda: None
         self.should_close = False
         self.size, self.view_count = self._desk.size, self._desk.view_count
         try:
@@ -63,6 +62,16 @@ class OpenXRDisplay:
     def lost(self) -> str | None:
         """Why there is no headset now; None while there is one."""
         return self._link.lost
+
+    @property
+    def overlay(self) -> Callable[[], None]:
+        """Draws panels over the mirror, or over the world while the window is alone."""
+        return self._desk.overlay if isinstance(self._desk, DesktopDisplay) else _nothing
+
+    @overlay.setter
+    def overlay(self, draw: Callable[[], None]) -> None:
+        if isinstance(self._desk, DesktopDisplay):
+            self._desk.overlay = draw
 
     @property
     def window(self) -> Any:
@@ -230,6 +239,10 @@ class OpenXRDisplay:
             self._attempt(lambda: worn.vibrate(hand, amplitude, duration_s))
 
 
+def _nothing() -> None:
+    """No mirror, no panels."""
+
+
 def _open_desk(clock: Clock, size: tuple[int, int], title: str) -> DesktopDisplay | OffscreenDisplay:
     """A window without vertical sync, which would slow the headset; without a screen a bare context."""
     try:
@@ -248,14 +261,14 @@ class HeadsetOrDesk:
     def poll(self, predicted_time_ns: int) -> InputSnapshot:
         """The headset's snapshot with the window's keys added, or the window's own."""
         desk = self._display.desk_input()
-        from_desk = desk.poll(predicted_time_ns) if desk else self._last.with_time(predicted_time_ns)
+        from_desk = desk.poll(predicted_time_ns) if desk else None
         if not self._display.worn:
-            return from_desk
+            return from_desk or replace(self._last, time_ns=predicted_time_ns, buttons=Button(0), valid=Valid(0))
         from_headset = self._display.read(predicted_time_ns)
         if from_headset is None:  # the call failed: nobody moves until the frame is over
             from_headset = replace(self._last, time_ns=predicted_time_ns, valid=Valid(0))
         self._last = from_headset
-        return replace(from_headset, buttons=from_headset.buttons | from_desk.buttons)
+        return replace(from_headset, buttons=from_headset.buttons | from_desk.buttons) if from_desk else from_headset
 
     def vibrate(self, hand: int, amplitude: float, duration_s: float) -> None:
         """A pulse in the hand, where it has a motor."""

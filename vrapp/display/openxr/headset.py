@@ -7,7 +7,7 @@ end. Any call may raise xr.XrException; then the session is closed and made agai
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from ctypes import POINTER, byref, cast
 from typing import Any
 
@@ -21,6 +21,7 @@ from vrapp.display.openxr import swapchains, views
 from vrapp.display.openxr.binding import graphics_binding
 from vrapp.display.openxr.headset_input import HeadsetInput
 from vrapp.display.openxr.instance import Instance
+from vrapp.display.openxr.owned import Owned
 from vrapp.display.openxr.results import describe
 from vrapp.display.openxr.session_state import Duty, SessionStateMachine
 from vrapp.display.openxr.spaces import Stage
@@ -42,25 +43,25 @@ class Headset:
         self._frame_state: Any = None
         self._views: list[Any] | None = None
         self._drawn = False
-        with ExitStack() as owned:
+        with Owned() as made:
             binding = graphics_binding(surfaceless)  # `next` holds no reference: kept until the call is over
             info = xr.SessionCreateInfo(system_id=instance.system_id, next=binding)
             self._session = xr.create_session(instance.handle, info)
-            _owns(owned, lambda: xr.destroy_session(self._session))
+            made.destroys(xr.destroy_session, self._session)
             self.stage = Stage(self._session)
-            _owns(owned, self.stage.close)
+            made.destroys(self.stage.close)
             self.size = views.recommended_size(instance.handle, instance.system_id, scale)
             self._blend_mode = views.blend_mode(instance.handle, instance.system_id)
             chosen = swapchains.choose_format([int(f) for f in xr.enumerate_swapchain_formats(self._session)])
             self._eyes: list[swapchains.EyeSwapchain] = []
             for _ in range(2):
                 eye = swapchains.EyeSwapchain(self._session, ctx, self.size, chosen)
-                _owns(owned, eye.close)
+                made.destroys(eye.close)
                 self._eyes.append(eye)
             self._input = HeadsetInput(instance, self._session, self.stage)
-            _owns(owned, self._input.close)
+            made.destroys(self._input.close)
             self._bridge = TimeBridge(clock, instance.handle, instance.extensions)
-            self._owned = owned.pop_all()
+            self._owned = made.pop_all()
 
     def poll_events(self) -> Duty:
         """Follow the runtime. Returns LEAVE or REMAKE where the session is over, else NOTHING."""
@@ -169,18 +170,6 @@ class Headset:
     def close(self) -> None:
         """Destroy everything, last made first. Safe to call twice."""
         self._owned.close()
-
-
-def _owns(owned: ExitStack, destroy: Any) -> None:
-    """One failing destroy must not keep the next from being tried."""
-
-    def quietly() -> None:
-        try:
-            destroy()
-        except xr.XrException as e:
-            _log.info("A part of the session could not be destroyed (%s).", describe(e))
-
-    owned.callback(quietly)
 
 
 def _next_event(instance: Any) -> Any | None:

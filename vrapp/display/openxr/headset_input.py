@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +10,7 @@ from vrapp.core.input import Button, HandState, InputSnapshot, SourceKind, Valid
 from vrapp.core.pose import Pose
 from vrapp.display.openxr.actions import Controllers
 from vrapp.display.openxr.hands import HandTracker, hand_from
+from vrapp.display.openxr.owned import Owned
 from vrapp.display.openxr.spaces import ASSUMED_EYE_HEIGHT_M, Stage
 
 _HAND_VALID = (Valid.LEFT_HAND, Valid.RIGHT_HAND)
@@ -25,15 +25,14 @@ class HeadsetInput:
     def __init__(self, instance: Any, session: Any, stage: Stage) -> None:
         """``instance``: display.openxr.instance.Instance. Raises xr.XrException."""
         self._stage = stage
-        self._owned = ExitStack()
-        self._controllers = Controllers(instance, session, instance.eye_gaze)
-        self._owned.callback(self._controllers.close)
         self._trackers: list[HandTracker] = []
-        if instance.hand_tracking:
-            for hand in (0, 1):
-                tracker = HandTracker(instance.handle, session, hand)
-                self._owned.callback(tracker.close)
-                self._trackers.append(tracker)
+        with Owned() as made:
+            self._controllers = Controllers(instance, session, instance.eye_gaze)
+            made.destroys(self._controllers.close)
+            for hand in (0, 1) if instance.hand_tracking else ():
+                self._trackers.append(HandTracker(instance.handle, session, hand))
+                made.destroys(self._trackers[-1].close)
+            self._owned = made.pop_all()
         head = Pose(maths.vec3(0, ASSUMED_EYE_HEIGHT_M, 0))
         self._last = InputSnapshot(0, head, gaze=head, source=SourceKind.HEADSET)
         self._teleporting = False

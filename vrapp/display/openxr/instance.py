@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from ctypes import byref
 from typing import Any
 
@@ -10,9 +9,8 @@ import xr
 
 from vrapp.core.errors import DisplayUnavailable, GraphicsError
 from vrapp.display.openxr import binding, time_bridge
-from vrapp.display.openxr.results import check, describe
-
-_log = logging.getLogger(__name__)
+from vrapp.display.openxr.owned import Owned
+from vrapp.display.openxr.results import check
 
 #: Taken where the runtime offers them; the program works without each.
 OPTIONAL_EXTENSIONS = (
@@ -43,14 +41,17 @@ class Instance:
         if missing := [name for name in required if name not in offered]:
             raise DisplayUnavailable(_without_opengl(missing[0], surfaceless))
         wanted = (*required, *(name for name in OPTIONAL_EXTENSIONS if name in offered))
-        self.handle, self.api_version = _create(wanted)
         self.extensions = frozenset(wanted)
         self.system_id = 0  # XR_NULL_SYSTEM_ID until there is a headset
         self.hand_tracking = self.eye_gaze = False
         self.system_name = ""
-        properties = xr.get_instance_properties(self.handle)
-        version = xr.Version(int(properties.runtime_version))
-        self.runtime = f"{_text(properties.runtime_name)} {version.major}.{version.minor}.{version.patch}"
+        with Owned() as made:
+            self.handle, self.api_version = _create(wanted)
+            made.destroys(xr.destroy_instance, self.handle)
+            properties = xr.get_instance_properties(self.handle)
+            version = xr.Version(int(properties.runtime_version))
+            self.runtime = f"{_text(properties.runtime_name)} {version.major}.{version.minor}.{version.patch}"
+            self._owned = made.pop_all()
 
     def find_headset(self, gl_version: tuple[int, int]) -> None:
         """Look for a head-mounted display. Raises xr.FormFactorUnavailableError while none is connected.
@@ -70,7 +71,8 @@ class Instance:
             )
 
     def _ask_properties(self) -> None:
-        # Chained by hand: pyopenxr's wrapper takes no `next`. `hands` and `eyes` live until the call is over.
+        # Chained by hand: pyopenxr's wrapper takes no `next`, and that takes structures, not pointers to them.
+        # `hands` and `eyes` live until the call is over.
         hands, eyes = xr.SystemHandTrackingPropertiesEXT(), xr.SystemEyeGazeInteractionPropertiesEXT()
         properties = xr.SystemProperties()
         if "XR_EXT_hand_tracking" in self.extensions:
@@ -83,13 +85,8 @@ class Instance:
         self.hand_tracking, self.eye_gaze = bool(hands.supports_hand_tracking), bool(eyes.supports_eye_gaze_interaction)
 
     def close(self) -> None:
-        """Destroy it with everything that was made from it."""
-        if self.handle is not None:
-            handle, self.handle = self.handle, None
-            try:
-                xr.destroy_instance(handle)
-            except xr.XrException as e:
-                _log.info("The OpenXR instance could not be destroyed (%s).", describe(e))
+        """Destroy it. Safe to call twice."""
+        self._owned.close()
 
 
 def _offered_extensions() -> set[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import xr
 
 from vrapp.core.pose import Pose
+from vrapp.display.openxr.owned import Owned
 
 #: Height of the eyes over the floor where the runtime knows no floor (LOCAL alone).
 ASSUMED_EYE_HEIGHT_M = 1.65
@@ -28,8 +29,12 @@ class Stage:
         found = next((kind for kind in kinds if kind.value in offered), xr.ReferenceSpaceType.LOCAL)
         sunk_m = eye_height_m if found is xr.ReferenceSpaceType.LOCAL else 0.0
         self.kind = found.name
-        self.space = _reference_space(session, found, -sunk_m)
-        self.view = _reference_space(session, xr.ReferenceSpaceType.VIEW, 0.0)
+        with Owned() as made:
+            self.space = _reference_space(session, found, -sunk_m)
+            made.destroys(xr.destroy_space, self.space)
+            self.view = _reference_space(session, xr.ReferenceSpaceType.VIEW, 0.0)
+            made.destroys(xr.destroy_space, self.view)
+            self._owned = made.pop_all()
 
     def locate(self, space: Any, xr_time: int) -> Pose | None:
         """``stage_from_space`` at a time, None where position or orientation is not known."""
@@ -44,8 +49,7 @@ class Stage:
 
     def close(self) -> None:
         """Destroy both spaces."""
-        xr.destroy_space(self.view)
-        xr.destroy_space(self.space)
+        self._owned.close()
 
 
 def _reference_space(session: Any, kind: Any, height_m: float) -> Any:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, NamedTuple
 
 import xr
 
-from vrapp.display.openxr.results import describe
-
-_log = logging.getLogger(__name__)
+from vrapp.display.openxr.owned import Owned
 
 #: A second: far beyond any frame, so that a stuck compositor ends in an error and not in a hang.
 _WAIT_NS = 1_000_000_000
@@ -52,11 +49,18 @@ class EyeSwapchain:
             usage_flags=usage.COLOR_ATTACHMENT_BIT | usage.SAMPLED_BIT | usage.TRANSFER_SRC_BIT,
             format=chosen.gl, sample_count=1, width=size[0], height=size[1], face_count=1, array_size=1, mip_count=1,
         )  # fmt: skip
-        self.handle = xr.create_swapchain(session, info)
-        images = xr.enumerate_swapchain_images(self.handle, xr.SwapchainImageOpenGLKHR)
-        self._textures = [ctx.external_texture(int(i.image), size, 4, 0, chosen.dtype) for i in images]
-        self._framebuffers = [ctx.framebuffer([texture]) for texture in self._textures]
         self._acquired: int | None = None
+        self._waited = False
+        with Owned() as made:
+            self.handle = xr.create_swapchain(session, info)
+            made.destroys(xr.destroy_swapchain, self.handle)
+            images = xr.enumerate_swapchain_images(self.handle, xr.SwapchainImageOpenGLKHR)
+            self._framebuffers = []
+            for image in images:
+                texture = ctx.external_texture(int(image.image), size, 4, 0, chosen.dtype)  # stays the runtime's
+                self._framebuffers.append(ctx.framebuffer([texture]))
+                made.callback(self._framebuffers[-1].release)
+            self._owned = made.pop_all()
 
     def acquire(self) -> Any:
         """The framebuffer to draw into until ``release``."""
@@ -64,12 +68,13 @@ class EyeSwapchain:
             index = xr.acquire_swapchain_image(self.handle, xr.SwapchainImageAcquireInfo())
             self._acquired = int(index)
             xr.wait_swapchain_image(self.handle, xr.SwapchainImageWaitInfo(timeout=_WAIT_NS))
+            self._waited = True
         return self._framebuffers[self._acquired]
 
     def release(self) -> None:
-        """Give the image to the compositor; nothing where none was acquired."""
-        if self._acquired is not None:
-            self._acquired = None
+        """Give the image to the compositor; nothing where there is none that was waited for."""
+        if self._waited:
+            self._acquired, self._waited = None, False
             xr.release_swapchain_image(self.handle, xr.SwapchainImageReleaseInfo())
 
     def sub_image(self) -> Any:
@@ -80,11 +85,4 @@ class EyeSwapchain:
 
     def close(self) -> None:
         """Drop the framebuffers, then the swapchain; the textures are the runtime's."""
-        for framebuffer in self._framebuffers:
-            framebuffer.release()
-        self._framebuffers.clear()
-        self._textures.clear()
-        try:
-            xr.destroy_swapchain(self.handle)
-        except xr.XrException as e:
-            _log.info("A swapchain could not be destroyed (%s).", describe(e))
+        self._owned.close()

@@ -1,0 +1,100 @@
+"""The headset with a window: GLX, the mirror, and the window's own life when the headset is away."""
+
+import ctypes
+
+import glfw
+import numpy as np
+import pytest
+from sim_runtime import SimulatedRuntime
+from sim_visit import Start
+
+from vrapp.core.input import Button, SourceKind
+from vrapp.display.openxr.mirror import crop
+
+pytestmark = [pytest.mark.window, pytest.mark.usefixtures("screen")]
+
+
+def window_mean() -> np.ndarray:
+    """Mean colour of the window's back buffer, to be read before the swap."""
+    gl = ctypes.CDLL("libGL.so.1")
+    pixels = np.empty((64, 96, 4), np.uint8)
+    gl.glReadPixels(0, 0, 96, 64, 0x1908, 0x1401, ctypes.c_void_p(pixels.ctypes.data))
+    return pixels[..., :3].mean((0, 1))
+
+
+def test_the_mirror_shows_the_left_eye_and_panels_are_drawn_over_it(runtime: SimulatedRuntime, start: Start) -> None:
+    runtime.capture = True
+    visit = start()
+    mirrored: list[np.ndarray] = []
+    visit.display.overlay = lambda: mirrored.append(window_mean())
+    visit.frames(6)
+    np.testing.assert_allclose(mirrored[-1], (64, 128, 191), atol=2)
+    left, right = runtime.frames[-1].eyes
+    np.testing.assert_allclose(left.pixels[..., :3].mean((0, 1)), (64, 128, 191), atol=1)
+    np.testing.assert_allclose(right.pixels[..., :3].mean((0, 1)), (191, 128, 64), atol=1)
+
+
+def test_keys_in_the_mirror_reach_the_wearer(runtime: SimulatedRuntime, start: Start) -> None:
+    visit = start()
+    visit.frames(4)
+    keyboard = visit.display._desk.input()
+    keyboard.keyboard_callback(None, glfw.KEY_F1, 0, glfw.PRESS, 0)
+    snapshot = visit.frame()
+    assert snapshot.buttons & Button.PANEL
+    assert snapshot.source is SourceKind.HEADSET
+
+
+def test_closing_the_mirror_ends_the_visit(runtime: SimulatedRuntime, start: Start) -> None:
+    visit = start()
+    visit.frames(4)
+    assert not visit.display.should_close
+    glfw.set_window_should_close(visit.display.window.handle, True)
+    visit.frame()
+    assert visit.display.should_close
+
+
+def test_taken_off_the_world_goes_on_in_the_window_and_comes_back(runtime: SimulatedRuntime, start: Start) -> None:
+    visit = start()
+    worn = visit.frames(5)
+    assert (visit.display.view_count, visit.display.size) == (2, runtime.size)
+    runtime.take_off()
+    desk = visit.frames(3)
+    assert (visit.display.view_count, visit.display.size) == (1, (96, 64))
+    assert (worn.source, desk.source) == (SourceKind.HEADSET, SourceKind.DESKTOP)
+    assert visit.display.lost is None
+    runtime.put_on()
+    assert visit.frames(4).source is SourceKind.HEADSET
+    assert visit.display.view_count == 2
+
+
+def test_waiting_for_a_headset_that_is_connected_later(runtime: SimulatedRuntime, start: Start) -> None:
+    runtime.connected = False
+    visit = start(wait=True)
+    assert "No headset is connected" in (visit.display.lost or "")
+    visit.frames(3)
+    asked = runtime.calls["xrGetSystem"]
+    assert runtime.calls["xrCreateInstance"] == 1
+    visit.wait_s(3)
+    visit.frames(2)
+    assert runtime.calls["xrGetSystem"] == asked + 1  # now and then, not every frame
+    assert runtime.calls["xrCreateInstance"] == 1
+    runtime.connected = True
+    visit.wait_s(3)
+    visit.frames(5)
+    assert visit.display.lost is None
+    assert visit.display.view_count == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "shape", "expected"),
+    [
+        ((100, 100), (100, 50), (0, 25, 100, 75)),
+        ((100, 100), (50, 100), (25, 0, 75, 100)),
+        ((64, 48), (640, 480), (0, 0, 64, 48)),
+        ((1832, 1920), (1280, 720), (0, 445, 1832, 1475)),
+    ],
+)
+def test_the_mirror_crops_the_middle(
+    source: tuple[int, int], shape: tuple[int, int], expected: tuple[int, int, int, int]
+) -> None:
+    assert crop(source, shape) == expected
