@@ -91,6 +91,9 @@ class Encoder(nn.Module):
         self.block4 = ResidualBlock(c4)
         self.norm = _norm(c4)
         self.out = nn.Conv3d(c4, 2 * config.latent_channels, 3, padding=1)
+        # Without a short way for colours shape alone takes the latent, and all objects come out one brown.
+        self.look_way = nn.Conv3d(7, config.latent_channels, 1)
+        nn.init.normal_(self.look_way.weight, std=0.2)
 
     def forward(self, distance: Tensor, look: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance, (B, 8, 4, 4, 4) each."""
@@ -101,6 +104,10 @@ class Encoder(nn.Module):
         x = self.block4(self.down4(space_to_depth(x, 2)))  # (B, c4, 4³)
         x = self.out(functional.silu(self.norm(x)))
         mean, logvar = x.chunk(2, 1)  # (B, 8, 4³) each
+        cells = functional.avg_pool3d(look, 8)  # (B, 7, 4³)
+        colour = cells[:, :LOOK_CHANNELS] / cells[:, LOOK_CHANNELS:].clamp(min=1e-3) - 0.4
+        seen = (cells[:, LOOK_CHANNELS:] > 1e-3).to(colour.dtype)
+        mean = mean + self.look_way(torch.cat([colour * seen, seen], 1))
         return mean, logvar.clamp(-12.0, 4.0)
 
 
@@ -120,6 +127,8 @@ class Decoder(nn.Module):
         self.norm = _norm(c16)
         self.hidden = nn.Conv3d(c16, config.head, 1)
         self.out = nn.Conv3d(config.head, 64 + LOOK_CHANNELS * 8, 1)
+        self.look_way = nn.Conv3d(config.latent_channels, LOOK_CHANNELS, 1)  # as in the encoder
+        nn.init.normal_(self.look_way.weight, std=0.2)
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Distance (B, 1, 64³), not clamped, and colour logits (B, 6, 32³)."""
@@ -127,7 +136,8 @@ class Decoder(nn.Module):
         x = self.blocks8(depth_to_space(self.up8(x), 2))  # (B, c8, 8³)
         x = self.blocks16(depth_to_space(self.up16(x), 2))  # (B, c16, 16³)
         x = self.out(functional.silu(self.hidden(functional.silu(self.norm(x)))))  # (B, 112, 16³)
-        return depth_to_space(x[:, :64], 4), depth_to_space(x[:, 64:], 2)
+        base = functional.interpolate(self.look_way(latent), scale_factor=8, mode="trilinear")  # (B, 6, 32³)
+        return depth_to_space(x[:, :64], 4), depth_to_space(x[:, 64:], 2) + base
 
 
 def split_grid(grid: Tensor) -> tuple[Tensor, Tensor]:
@@ -179,8 +189,8 @@ class VaeLossWeights:
 
     band: float = 4.0
     occupancy: float = 0.15
-    look: float = 0.5
-    beta: float = 2e-4
+    look: float = 1.0
+    beta: float = 4e-5
     free_nats: float = 0.5
     occupancy_slope: float = 12.0
 
@@ -203,11 +213,15 @@ def vae_loss(
     )
     mask = target[:, 6:7]  # (B, 1, 32³) share of the cell that has a colour
     wanted = target[:, :LOOK_CHANNELS] / mask.clamp(min=1e-3)
-    colour = ((torch.sigmoid(look) - wanted).abs() * (mask > 0.05)).sum()
-    colour = colour / ((mask > 0.05).sum() * LOOK_CHANNELS).clamp(min=1)
+    seen = (mask > 0.05).to(look.dtype)
+    # Cross-entropy pulls saturated channels (metal, emission) back, the absolute error keeps edges.
+    error = (torch.sigmoid(look) - wanted).abs()
+    entropy = functional.binary_cross_entropy_with_logits(look, wanted.clamp(0, 1), reduction="none")
+    count = (seen.sum() * LOOK_CHANNELS).clamp(min=1)
+    colour, entropy = (error * seen).sum() / count, (entropy * seen).sum() / count
     kl = 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar)  # (B, 8, 4³) nats
     kl_kept = kl.mean(0).clamp(min=weights.free_nats).sum()
-    total = shape + weights.occupancy * occupancy + weights.look * colour
+    total = shape + weights.occupancy * occupancy + weights.look * (colour + entropy)
     total = total + weights.beta * beta_scale * kl_kept
     parts = {"shape": shape, "occupancy": occupancy, "look": colour, "kl": kl.sum((1, 2, 3, 4)).mean()}
     return total, parts

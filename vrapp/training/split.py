@@ -1,7 +1,8 @@
 """80/20 split of the models by near-duplicate cluster, and a validation part of the train side.
 
 Two models are near-duplicates when their normalised Chamfer distance, least over mirror images and
-quarter turns about the vertical, is below `NEAR_DUPLICATE_CD`, or when their geometry hashes agree.  Kit
+quarter turns about the vertical, is no more than `NEAR_DUPLICATE_CD` above what two samplings of one
+surface differ by, or when their geometry hashes agree.  Kit
 variants, scaled and recoloured copies so stay on one side.
 """
 
@@ -20,7 +21,8 @@ from scipy.spatial import cKDTree
 from vrapp.training.bake import Baked
 from vrapp.training.metrics import occupancy
 
-NEAR_DUPLICATE_CD = 1.5e-3  # two samplings of one surface differ by 0.5e-3 (median) with 1,024 points
+NEAR_DUPLICATE_CD = 0.8e-3  # beyond what two samplings of the same surface differ by
+_SAMPLING_FACTOR = 1.25  # samplings of one surface differ by 0.2e-3 (small) to 1.7e-3 (a full box)
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.06
 _NEIGHBOURS = 8
@@ -63,6 +65,7 @@ def near_duplicate_clusters(points: NDArray[np.float32], hashes: list[str]) -> N
             parent[find(row)] = find(seen.setdefault(name, row))
     few = points[:, :: max(1, points.shape[1] // _POINTS)]
     trees = [cKDTree(sample) for sample in few]
+    limits = [near_duplicate_limit(cloud) for cloud in points]
     described = cKDTree(np.stack([occupancy(sample) for sample in few]))
     for row in range(count):
         for pose in _poses(few[row]):
@@ -70,15 +73,22 @@ def near_duplicate_clusters(points: NDArray[np.float32], hashes: list[str]) -> N
                 occupancy(pose), k=min(_NEIGHBOURS, count), distance_upper_bound=_CANDIDATE_DISTANCE
             )
             for other in np.atleast_1d(candidates)[np.isfinite(np.atleast_1d(near))].tolist():
-                if find(row) != find(other) and _near_duplicate(pose, few[other], trees[other]):
+                if find(row) != find(other) and _near_duplicate(pose, few[other], trees[other], limits[other]):
                     parent[find(row)] = find(other)
     return np.array([find(row) for row in range(count)], np.int64)
 
 
-def _near_duplicate(pose: NDArray[np.float32], other: NDArray[np.float32], tree: cKDTree) -> bool:
+def near_duplicate_limit(cloud: NDArray[np.float32]) -> float:
+    """Greatest Chamfer distance at which a shape counts as the same as the one of `cloud` (P, 3)."""
+    return NEAR_DUPLICATE_CD + _SAMPLING_FACTOR * chamfer(cloud[::2], cloud[1::2])
+
+
+def _near_duplicate(
+    pose: NDArray[np.float32], other: NDArray[np.float32], tree: cKDTree, limit: float
+) -> bool:
     """A few points decide most cases before the full distance is asked for."""
     some = tree.query(pose[:: max(1, len(pose) // 100)])[0]
-    return bool(np.mean(some**2) < NEAR_DUPLICATE_CD) and chamfer(pose, other) < NEAR_DUPLICATE_CD
+    return bool(np.mean(some**2) < limit) and chamfer(pose, other) < limit
 
 
 def make_split(baked: Baked, seed: int = 0) -> dict[str, Any]:

@@ -21,7 +21,11 @@ from vrapp.training.train_vae import balanced_weights
 
 @dataclass(frozen=True)
 class PriorTraining:
-    """Settings of a fit.  `variants` encodings are made of each model: the model, then augmented ones."""
+    """Settings of a fit.
+
+    `posterior_scale` is the share of the posterior's deviation that is added as noise: at 1 the prior
+    would have to learn all of the noise, at 0 it would see each code only once.
+    """
 
     steps: int = 3000
     batch: int = 32
@@ -31,7 +35,7 @@ class PriorTraining:
     label_smoothing: float = 0.02
     drop_category: float = 0.1
     code_noise: float = 0.03
-    variants: int = 8
+    posterior_scale: float = 0.5
     check_every: int = 100
     patience: int = 6
     seconds: float = math.inf
@@ -122,7 +126,8 @@ def _batch(latents: LatentSet, chances: Tensor, rng: torch.Generator, plan: Prio
     index = torch.multinomial(chances, plan.batch, replacement=True, generator=rng)
     variant = torch.randint(latents.mean.shape[1], (plan.batch,), generator=rng)
     mean, deviation = latents.mean[index, variant], latents.deviation[index, variant]
-    return mean + deviation * torch.randn(mean.shape, generator=rng), latents.category[index]
+    noise = plan.posterior_scale * torch.randn(mean.shape, generator=rng)
+    return mean + deviation * noise, latents.category[index]
 
 
 def prior_loss(

@@ -34,6 +34,7 @@ class VaeTraining:
     check_every: int = 200
     seconds: float = math.inf
     seed: int = 0
+    freeze_encoder: bool = False  # only the decoder learns on: a prior can be fitted meanwhile
     model: VaeConfig = field(default_factory=VaeConfig)
     loss: VaeLossWeights = field(default_factory=VaeLossWeights)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -102,6 +103,10 @@ def train_vae(
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         ema.shadow, ema.steps, step = state["ema"], state["ema_steps"], state["step"]
+    if plan.freeze_encoder:
+        averaged = {name: value for name, value in ema.shadow.items() if name.startswith("encoder.")}
+        model.load_state_dict(averaged, strict=False)
+        model.encoder.requires_grad_(False)
     chances = balanced_weights(shapes.category, 0.3)
     started, since, stop = time.monotonic(), 0, False
     sums: dict[str, float] = {}

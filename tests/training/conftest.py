@@ -1,0 +1,5 @@
+"""One thread for torch: the tensors here are small, and other tests run beside these."""
+
+import torch
+
+torch.set_num_threads(1)
