@@ -59,7 +59,9 @@ Paint paint_at(vec2 p, float footprint, float level) {
     earth *= 1.0 + 0.3 * (tuft.x + blade.x);
     vec2 slope = clump.yz * 0.20 + tuft.yz * mix(0.26, 0.10, path) + blade.yz * mix(0.30, 0.12, path);
     Paint paint = Paint(mix(grass, earth, path), slope, grain, path);
-#ifndef FAR
+#ifdef FAR
+    paint.albedo = mix(paint.albedo, vec3(0.052, 0.115, 0.048), 0.85 * woods_at(p));
+#else
     add_spots(paint, p, m.y, footprint);
 #endif
     return paint;

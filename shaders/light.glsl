@@ -25,10 +25,12 @@ vec3 encode_srgb(vec3 c) {
 
 vec3 decode_srgb(vec3 c) { return c * (c * (c * 0.305306011 + 0.682171111) + 0.012522878); }
 
-// The pixel of a lit surface: the light preset has no pass after this one.
+// The pixel of a lit surface. In the light preset it is finished, and its alpha is its brightness (which is
+// what antialiasing looks at).
 vec4 finish(vec3 radiance) {
 #ifdef LIGHT
-    return vec4(encode_srgb(tone_map(radiance * sun.w)), 1.0);
+    vec3 encoded = encode_srgb(tone_map(radiance * sun.w));
+    return vec4(encoded, dot(encoded, vec3(0.30, 0.59, 0.11)));
 #else
     return vec4(radiance, 1.0);
 #endif

@@ -28,3 +28,11 @@ float noise(vec2 p) {
     vec2 u = f * f * (3.0 - 2.0 * f);
     return mix(mix(hash(i), hash(i + ivec2(1, 0)), u.x), mix(hash(i + ivec2(0, 1)), hash(i + ivec2(1, 1)), u.x), u.y);
 }
+
+// The same with a period: repeats every `period` cells in both directions.
+float noise_tiled(vec2 p, int period) {
+    vec2 cell = floor(p), f = p - cell;
+    ivec2 i = ivec2(cell) % period, j = (i + 1) % period;
+    vec2 u = f * f * (3.0 - 2.0 * f);
+    return mix(mix(hash(i), hash(ivec2(j.x, i.y)), u.x), mix(hash(ivec2(i.x, j.y)), hash(j), u.x), u.y);
+}

@@ -26,7 +26,13 @@ vec2 meadow(vec2 p) { return vec2(noise(p / 17.0), noise(p / 5.3 + 11.0)); }
 float path_at(vec2 p, float ragged) {
     float level = noise(p / 27.0 + vec2(0.31, 0.77)) * 0.8 + noise(p / 9.0) * 0.2;
     float off = abs(level - 0.47) * 27.0 + (ragged - 0.5) * 1.1;
-    return smoothstep(1.15, 0.35, off);
+    return smoothstep(1.15, 0.35, off) * smoothstep(95.0, 55.0, distance(p, terrain.yz));
+}
+
+// Woods on the far hills, as patches of dark: 0 none.
+float woods_at(vec2 p) {
+    float patches = noise(p / 47.0 + 5.1) * 0.62 + noise(p / 13.0) * 0.38;
+    return smoothstep(0.50, 0.60, patches) * smoothstep(120.0, 260.0, distance(p, terrain.yz));
 }
 
 vec3 grass_colour(vec2 m) {

@@ -15,16 +15,6 @@ from vrapp.render.targets import SceneTarget
 _BLOOM_STEPS = 5
 
 
-def add_programs(programs: ShaderLibrary) -> None:
-    """Compile the passes."""
-    programs.add("occlusion", "fullscreen.vert", "occlusion.frag")
-    programs.add("occlusion_blur", "fullscreen.vert", "occlusion_blur.frag")
-    programs.add("occlude", "fullscreen.vert", "occlude.frag")
-    programs.add("bloom_down", "fullscreen.vert", "bloom.frag", "DOWN")
-    programs.add("bloom_up", "fullscreen.vert", "bloom.frag")
-    programs.add("tone", "fullscreen.vert", "tone.frag")
-
-
 class Post:
     """Owner of the resolved picture and of the smaller ones that the passes need."""
 
@@ -35,8 +25,16 @@ class Post:
         self._owned: list[Any] = []
         self._arrays: dict[str, Any] = {}
 
-    def fit(self, size: tuple[int, int]) -> None:
-        """Have pictures for this size."""
+    def add_programs(self, programs: ShaderLibrary) -> None:
+        """Compile the passes."""
+        programs.add("occlusion", "fullscreen.vert", "occlusion.frag")
+        programs.add("occlusion_blur", "fullscreen.vert", "occlusion_blur.frag")
+        programs.add("occlude", "fullscreen.vert", "occlude.frag")
+        programs.add("bloom_down", "fullscreen.vert", "bloom.frag", "DOWN")
+        programs.add("bloom_up", "fullscreen.vert", "bloom.frag")
+        programs.add("tone", "fullscreen.vert", "tone.frag")
+
+    def _fit(self, size: tuple[int, int]) -> None:
         if size == self._size:
             return
         self._release_pictures()
@@ -55,6 +53,7 @@ class Post:
     def occlude(self, programs: ShaderLibrary, target: SceneTarget) -> None:
         """Darken the creases of the opaque picture, before anything is blended over it."""
         ctx = self._ctx
+        self._fit(target.size)
         ctx.disable(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
         self._native.blit(target.framebuffer, (0, 0, *self._size), self._resolved, (0, 0), depth=True)
         self._depth.use(0)
@@ -67,6 +66,7 @@ class Post:
         self._pass(programs, "occlude", target.framebuffer)
         ctx.disable(moderngl.BLEND)
         ctx.enable(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
+        target.framebuffer.use()
 
     def finish(self, programs: ShaderLibrary, source: SceneTarget, views: tuple[View, ...], target: Target) -> None:
         """Resolve, bloom, tone-map, and put each view into its place of the target."""

@@ -18,6 +18,7 @@ from vrapp.core.display import Target
 from vrapp.core.maths import Array
 from vrapp.core.pose import Fov, Pose, View
 from vrapp.core.scene import Mark, SceneArrays
+from vrapp.render.antialias import Antialias
 from vrapp.render.arena import MeshArena
 from vrapp.render.culling import DetailChooser, DrawList, commands, drawable, frustum_planes, inside, with_extra
 from vrapp.render.daylight import Daylight
@@ -26,7 +27,7 @@ from vrapp.render.frame_block import Eye, FrameBlock, place_eyes
 from vrapp.render.gl_native import GL_CLIP_DISTANCE0, GL_FRAMEBUFFER_SRGB, NativeGL
 from vrapp.render.hands import HandMeshes
 from vrapp.render.overlay import Overlay, glyphs_of
-from vrapp.render.post import Post, add_programs
+from vrapp.render.post import Post
 from vrapp.render.preset import LIGHT, preset_for
 from vrapp.render.scenery import Scenery
 from vrapp.render.shader_library import ShaderLibrary
@@ -69,7 +70,7 @@ class Renderer:
         self._scenery = Scenery(ctx, light=self._preset is LIGHT)
         self._shadow = SunShadow(ctx, self._native, self._preset.shadow, self.light.to_sun)
         self._target = SceneTarget(ctx, self._native, self._preset.samples, self._preset.colour_dtype)
-        self._post = None if self._preset is LIGHT else Post(ctx, self._native)
+        self._post = Antialias(ctx) if self._preset is LIGHT else Post(ctx, self._native)
         self._programs = self._compile(shader_folder or resources.shaders())
         self._programs_version = 0
         self._eyes: tuple[Eye, ...] = ()
@@ -89,11 +90,11 @@ class Renderer:
         programs.add("grass", "grass.vert", "grass.frag", *self._scenery.grass_defines)
         programs.add("blobs", "blobs.vert", "blobs.frag")
         programs.add("sky", "sky.vert", "sky.frag")
+        programs.add("cloud_tile", "fullscreen.vert", "cloud_tile.frag")
         programs.add("glyphs", "glyphs.vert", "glyphs.frag")
         programs.add("vignette", "vignette.vert", "vignette.frag")
         programs.add("panels", "panels.vert", "panels.frag")
-        if self._post:
-            add_programs(programs)
+        self._post.add_programs(programs)
         return programs
 
     def set_ground(self, heights: Array, cell_m: float) -> None:
@@ -118,15 +119,13 @@ class Renderer:
         self._frame.upload()
         self._rows.write(draws.rows).bind_to_storage_buffer(1)
         self._target.fit((sum(e.size[0] for e in eyes), eyes[0].size[1]))
+        self._scenery.bake(self._programs)
         self._begin_state(len(eyes))
         with self._clock.stage("shadow"):
             self._shadow.draw(self.arena, self._programs["cast_shadow"], draws, level, centres)
         self._draw_world(draws, self._visible(eyes, draws, distance), level, marks)
-        if self._post:
-            with self._clock.stage("occlusion"):
-                self._post.fit(self._target.size)
-                self._post.occlude(self._programs, self._target)
-            self._target.framebuffer.use()
+        with self._clock.stage("occlusion"):
+            self._post.occlude(self._programs, self._target)
         self._draw_over(eyes, extras, glyphs_of(extras, draws.rows[: len(marks)], marks))
         self._end_state()
         with self._clock.stage("present"):
@@ -207,20 +206,9 @@ class Renderer:
         """Resolve the picture into each view's place in the target."""
         if not target.srgb_encode:  # the pixels are encoded already
             self._ctx.disable_direct(GL_FRAMEBUFFER_SRGB)
-        if self._post:
-            self._post.finish(self._programs, self._target, views, target)
-        else:
-            self._copy(views, target)
+        self._post.finish(self._programs, self._target, views, target)
         if not target.srgb_encode:
             self._ctx.enable_direct(GL_FRAMEBUFFER_SRGB)
-
-    def _copy(self, views: tuple[View, ...], target: Target) -> None:
-        x = 0
-        for i, view in enumerate(views):
-            u, v, width, height = view.viewport
-            into = target.framebuffers[min(i, len(target.framebuffers) - 1)]
-            self._native.blit(self._target.framebuffer, (x, 0, width, height), into, (u, v))
-            x += width
 
     def _begin_state(self, eyes: int) -> None:
         ctx = self._ctx
@@ -266,20 +254,16 @@ class Renderer:
         told = self._programs.reload_if_changed()
         if self._programs.version != self._programs_version:
             self._programs_version = self._programs.version
-            for part in (self.arena, self._scenery, self._overlay, self._text):
+            for part in (self.arena, self._scenery, self._overlay, self._text, self._post):
                 part.forget_programs()
-            if self._post:
-                self._post.forget_programs()
         return told
 
     def release(self) -> None:
         """Delete every GL object of the renderer, the arena's included."""
         self.arena.close()
-        world = (self._scenery, self._shadow, self._overlay, self._text)
+        world = (self._scenery, self._shadow, self._overlay, self._text, self._post)
         for part in (*world, self._target, self._rows, self._commands, self._frame, self._programs):
             part.release()
-        if self._post:
-            self._post.release()
 
 
 def _ahead(eyes: tuple[Eye, ...]) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import moderngl
 import numpy as np
 
 from vrapp.core.maths import Array
@@ -44,6 +45,7 @@ class Scenery:
 
     def __init__(self, ctx: Any, light: bool) -> None:
         self._ctx = ctx
+        self._light = light
         near_m = 23.0 if light else 120.0
         vertices, triangles, self._near_triangles = ground_disc(40 if light else 90, 80 if light else 200, near_m)
         self._ground = ctx.buffer(vertices.tobytes())
@@ -54,6 +56,8 @@ class Scenery:
         self._field: Array = np.zeros((1, 1), np.float32)
         self._half_edge_m = 0.0
         self._valley = np.zeros(2, np.float32)
+        self._clouds: Any = None
+        self._cloud_pixels = 512 if light else 1024
         self._arrays: dict[str, Any] = {}
 
     @property
@@ -81,6 +85,21 @@ class Scenery:
         height: Array = np.where(inside, self._field[cell[:, 0], cell[:, 1]], 0).astype(np.float32)
         return height
 
+    def bake(self, programs: ShaderLibrary) -> None:
+        """Draw the tile of clouds, once; the frame block must be bound (the sun lights them)."""
+        if self._clouds is not None:
+            return
+        side = (self._cloud_pixels, self._cloud_pixels)
+        self._clouds = self._ctx.texture(side, 2)
+        buffer = self._ctx.framebuffer([self._clouds])
+        buffer.use()
+        self.array(programs, "cloud_tile").render(vertices=3)
+        buffer.release()
+        if not self._light:  # a software rasteriser pays dearly for mipmaps and anisotropy
+            self._clouds.build_mipmaps()
+            self._clouds.anisotropy = 8.0
+            self._clouds.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
+
     def place(self, frame: FrameBlock) -> None:
         """Tell the frame block where the terrain is; the valley follows a viewer who leaves its middle."""
         v = frame.values[0]
@@ -102,6 +121,7 @@ class Scenery:
 
     def draw_sky(self, programs: ShaderLibrary, eyes: int) -> None:
         """Whatever nothing else has covered."""
+        self._clouds.use(1)
         self.array(programs, "sky").render(vertices=_SKY_VERTICES, instances=eyes)
 
     def array(self, programs: ShaderLibrary, name: str) -> Any:
@@ -121,5 +141,6 @@ class Scenery:
     def release(self) -> None:
         """Delete all GL objects."""
         self.forget_programs()
-        for owned in (self._ground, self._ground_indices, self._heights):
-            owned.release()
+        for owned in (self._ground, self._ground_indices, self._heights, self._clouds):
+            if owned is not None:
+                owned.release()
