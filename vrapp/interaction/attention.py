@@ -11,6 +11,7 @@ from vrapp.scene.queries import ray_hit, seen_from, touchable
 
 DWELL_S = 0.6
 SEEN_NS = 10_000_000_000
+_LOOK_NS = 100_000_000
 _CONE_RAD = 0.07  # 4°: the eyes (and far more the head) point no better
 _REACH_M = 45.0
 _NEAR_M = 8.0  # a choice set reaches at least so far
@@ -51,11 +52,15 @@ class ChoiceSet:
     """Remembers when each object was last in view."""
 
     def __init__(self) -> None:
+        self._updated_ns = -_LOOK_NS
         self._seen_ns = np.zeros(0, np.int64)
         self._generation = np.zeros(0, np.int32)
 
     def update(self, arrays: SceneArrays, head: Pose, now_ns: int) -> None:
-        """Note what is in view from ``head`` now."""
+        """Note what is in view from ``head`` now (a few times a second is often enough)."""
+        if 0 <= now_ns - self._updated_ns < _LOOK_NS:
+            return
+        self._updated_ns = now_ns
         if arrays.count > len(self._seen_ns):
             more = 2 * arrays.count - len(self._seen_ns)
             self._seen_ns = np.concatenate([self._seen_ns, np.full(more, -SEEN_NS - 1, np.int64)])

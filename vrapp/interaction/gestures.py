@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -129,7 +130,7 @@ class Interaction:
     @staticmethod
     def _lever_stick(hand: Hand, state: HandState) -> float:
         """The left stick walks; only the right one pushes and pulls."""
-        return float(np.nan_to_num(state.stick[1])) if hand.index == RIGHT else 0.0
+        return state.stick[1] if hand.index == RIGHT and math.isfinite(state.stick[1]) else 0.0
 
     def _chest(self) -> Array:
         return self.head.position - np.array([0, 0.25, 0], np.float32)
@@ -188,5 +189,5 @@ class Interaction:
 
 def _finite(pose: Pose) -> bool:
     """A pose of numbers, with a quaternion of about unit length."""
-    q = np.asarray(pose.orientation)
-    return bool(np.isfinite(pose.position).all() and abs(float(q @ q) - 1) < 0.1)
+    x, y, z, w = pose.orientation.tolist()
+    return all(map(math.isfinite, pose.position.tolist())) and abs(x * x + y * y + z * z + w * w - 1) < 0.1

@@ -6,6 +6,7 @@ wheel) lengthens or shortens it in proportion: HOMER, Bowman & Hodges 1997.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -51,7 +52,7 @@ class Hand:
         if not tracked:
             return False, False
         self.grip, self.aim = world_from_stage @ state.grip, world_from_stage @ state.aim
-        squeeze = max(float(np.nan_to_num(state.squeeze)), float(np.nan_to_num(state.trigger)))
+        squeeze = max((v for v in (state.squeeze, state.trigger) if math.isfinite(v)), default=0.0)
         was = self.gripping
         self.gripping = squeeze >= (GRIP_OFF if was else GRIP_ON)
         return self.gripping and not was, was and not self.gripping

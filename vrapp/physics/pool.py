@@ -155,6 +155,8 @@ def _compile(moving: int, fixed: int) -> mujoco.MjModel:
     spec.option.gravity = [0, -9.81, 0]
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.iterations = 30
+    # One bad body must not reset all the others; the world looks for bad ones itself.
+    spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     # The midphase walks trees of boxes made when compiling: they do not fit rewritten shapes.
     spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_MIDPHASE
     contact = {"friction": [0.8, 0.02, 0.002], "solref": [0.014, 0.55], "condim": 4}

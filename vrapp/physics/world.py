@@ -19,6 +19,7 @@ from vrapp.physics.pool import BodyPool
 SUBSTEP_S = 1 / 240
 LONGEST_FRAME_S = 0.1  # a longer frame slows the world down rather than the world the frame
 _STILL_M_S, _STILL_RAD_S, _STILL_S = 0.06, 0.25, 0.3
+_HULLS_A_FRAME = 2  # about 1 ms each
 _LIFE_S = 12.0  # whatever has not come to rest by then is stopped
 _MAX_M_S, _MAX_RAD_S = 15.0, 25.0
 _RELEASE_RAD_S = 12.0
@@ -49,6 +50,7 @@ class PhysicsWorld:
         self._meshes: dict[int, Mesh] = {}  # of objects whose hull is not known yet
         self._hulls: dict[int, Hull] = {}
         self._leaving: set[int] = set()
+        self._hulls_left = _HULLS_A_FRAME
 
     @property
     def active(self) -> int:
@@ -70,6 +72,7 @@ class PhysicsWorld:
     def update(self, arrays: SceneArrays, events: Sequence[Event], carried: Mapping[int, Pose], dt_s: float) -> None:
         """One frame. ``carried``: world pose of what is in a hand, by handle; events RELEASE and THROW let go."""
         dt_s = float(np.clip(np.nan_to_num(dt_s), 0.0, LONGEST_FRAME_S))
+        self._hulls_left = _HULLS_A_FRAME
         carried = {h: p for h, p in carried.items() if slot_of(arrays, h) is not None and _finite(p)}
         for handle in [h for h in self._body if slot_of(arrays, h) is None]:
             self._drop(handle)
@@ -81,6 +84,7 @@ class PhysicsWorld:
             return
         self._prepare(arrays, dt_s)
         self._right(arrays)
+        self._put_strays_back(arrays)
         steps = max(1, round(dt_s / SUBSTEP_S))
         for i in range(steps):
             self._carry(carried, (i + 1) / steps, dt_s)
@@ -129,10 +133,13 @@ class PhysicsWorld:
             self._free_fixed.append(body)
 
     def _hull(self, handle: int, arrays: SceneArrays, slot: int) -> Hull:
+        """The object's hull, or its box where this frame has worked out enough hulls already."""
         if handle not in self._hulls:
-            mesh = self._meshes.pop(handle, None)
-            box = arrays.box[slot]
-            self._hulls[handle] = box_hull(box) if mesh is None else hull_of(mesh.hull, box)
+            mesh, box = self._meshes.get(handle), arrays.box[slot]
+            if mesh is None or self._hulls_left <= 0:
+                return box_hull(box)
+            self._hulls_left -= 1
+            self._hulls[handle] = hull_of(self._meshes.pop(handle).hull, box)
         return self._hulls[handle]
 
     # What the hands do.
@@ -239,16 +246,14 @@ class PhysicsWorld:
     def _write_back(self, arrays: SceneArrays, carried: Mapping[int, Pose]) -> None:
         bodies, slots = self._used()
         position, turn = self._pool.poses(bodies)
-        sane = np.isfinite(position).all(1) & np.isfinite(turn).all(1) & (np.abs(position) < _WORLD_M).all(1)
-        sane &= position[:, 1] > -0.5 * arrays.radius[slots]
-        free = ~self._held[bodies]
-        moved = free & sane
+        sane = np.isfinite(position).all(1) & np.isfinite(turn).all(1)
+        held = self._held[bodies]
+        moved = sane & ~held
         arrays.position[slots[moved]], arrays.orientation[slots[moved]] = position[moved], turn[moved]
-        for body, slot in zip(bodies[~free], slots[~free], strict=True):
+        for body, slot in zip(bodies[held], slots[held], strict=True):
             pose = self._last[body] = carried[int(self._handle[body])]
             arrays.position[slot], arrays.orientation[slot] = pose.position, pose.orientation
-        for body, slot in zip(bodies[free & ~sane], slots[free & ~sane], strict=True):
-            self._put_back(arrays, int(slot), int(self._handle[body]))
+        self._put_strays_back(arrays)
 
     def _settle(self, arrays: SceneArrays, dt_s: float) -> None:
         """Count how long each has been still, and put to rest what has been long enough."""
@@ -260,8 +265,17 @@ class PhysicsWorld:
         for body in np.flatnonzero(loose & ((self._still_s > _STILL_S) | (self._age_s > _LIFE_S))):
             self._rest(arrays, int(self._handle[body]))
 
-    def _put_back(self, arrays: SceneArrays, slot: int, handle: int) -> None:
-        """A body that left the world or is not a number stands on the ground again where it last was."""
+    def _put_strays_back(self, arrays: SceneArrays) -> None:
+        """Bodies that left the world, sank or are not numbers stand on the ground again where they last were."""
+        bodies, slots = self._used()
+        q, v = self._pool.qpos[bodies], self._pool.qvel[bodies]
+        good = np.isfinite(q).all(1) & np.isfinite(v).all(1) & (np.abs(q[:, :3]) < _WORLD_M).all(1)
+        good &= q[:, 1] > -0.5 * arrays.radius[slots]
+        for body, slot in zip(bodies[~good], slots[~good], strict=True):
+            if not self._held[body]:
+                self._stand_up(arrays, int(slot), int(self._handle[body]))
+
+    def _stand_up(self, arrays: SceneArrays, slot: int, handle: int) -> None:
         x, _, z = np.clip(np.nan_to_num(arrays.position[slot]), -_WORLD_M, _WORLD_M)
         arrays.position[slot] = maths.vec3(x, -float(arrays.box[slot, 0, 1] * arrays.size[slot]), z)
         arrays.orientation[slot] = maths.quat_from_axis_angle((0, 1, 0), maths.yaw_of(arrays.orientation[slot]))

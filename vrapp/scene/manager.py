@@ -24,6 +24,9 @@ INTEREST = {
 _INTEREST_HALF_LIFE_S = 40.0
 _PLACE_INTERVAL_S = 0.4  # at most so often something new comes, once the world is populated
 _TURNOVER_S = 5.0  # a full world still changes: one ignored thing out of sight makes room
+_LOOK_NS = 100_000_000  # between two looks at what was left behind
+_WALKING_TURNOVER_S = 0.5  # … and more often where the user has walked on to where little stands
+_AHEAD_M, _AHEAD_OBJECTS = 14.0, 14
 _FAR_M = 60.0  # what is farther than this and behind the user goes
 
 
@@ -90,7 +93,7 @@ class SceneManager:
         self._wanted_near: deque[tuple[int, int]] = deque(maxlen=8)  # (category, handle) of "more like this"
         self._waiting: list[int] = []  # slots whose mesh is not uploaded yet
         self._start_size = len(plan)
-        self._last_ns = self._next_place_ns = self._next_turnover_ns = 0
+        self._last_ns = self._next_place_ns = self._next_turnover_ns = self._next_look_ns = 0
 
     @property
     def populated(self) -> bool:
@@ -124,7 +127,9 @@ class SceneManager:
         self._advance(dt_s)
         if not asks:
             return
-        self._retire_far(head)
+        if now_ns >= self._next_look_ns:
+            self._next_look_ns = now_ns + _LOOK_NS
+            self._retire_far(head)
         self._place_next(head, now_ns)
         self._bank.update(frame_index, self._propose)
 
@@ -207,7 +212,8 @@ class SceneManager:
         if len(self.store) >= self._max:
             if now_ns < self._next_turnover_ns or not self._make_room(head):
                 return
-            self._next_turnover_ns = now_ns + int(not self.hurry and _TURNOVER_S * 1e9)
+            wait_s = 0.0 if self.hurry else _WALKING_TURNOVER_S if self._empty_ahead(head) else _TURNOVER_S
+            self._next_turnover_ns = now_ns + int(wait_s * 1e9)
         generated = self._bank.take()
         if generated is None:
             return
@@ -240,6 +246,13 @@ class SceneManager:
         worth = store.interest[slots] - distance / (6.0 + 8.0 * a.radius[slots]) + 0.8 * ahead
         return slots, worth, hidden
 
+    def _empty_ahead(self, head: Pose) -> bool:
+        a = self.store.arrays()
+        to = a.position - head.position
+        distance = np.linalg.norm(to, axis=1)
+        near = (a.state != ObjectState.FREE) & (distance < _AHEAD_M) & (to @ head.forward > 0.3 * distance)
+        return int(near.sum()) < _AHEAD_OBJECTS
+
     def _make_room(self, head: Pose) -> bool:
         """Send away the least worthy thing out of sight. False where there is none."""
         slots, worth, hidden = self._worth(head)
@@ -249,7 +262,7 @@ class SceneManager:
         return True
 
     def _retire_far(self, head: Pose) -> None:
-        """What the user has walked away from goes without being asked, one a frame."""
+        """What the user has walked away from goes without being asked, one at a time."""
         slots, worth, hidden = self._worth(head)
         far = hidden & (np.linalg.norm(self.store.position[slots] - head.position, axis=1) > _FAR_M)
         if far.any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,6 @@ from vrapp.core import maths
 from vrapp.core.maths import Array
 from vrapp.core.pose import Pose
 from vrapp.core.scene import ObjectState, SceneArrays, handle_of
-
-_TOUCHABLE = (ObjectState.GROWING, ObjectState.RESTING, ObjectState.HELD, ObjectState.FLYING)
 
 
 @dataclass(frozen=True)
@@ -26,15 +25,20 @@ class Hit:
 
 def touchable(arrays: SceneArrays) -> np.ndarray:
     """(N,) bool: shown and not on its way out."""
-    return np.isin(arrays.state, _TOUCHABLE) & (arrays.growth > 0)
+    shown: np.ndarray = (arrays.state > ObjectState.FREE) & (arrays.state < ObjectState.SHRINKING)
+    return shown & (arrays.growth > 0)
 
 
-def box_centres(arrays: SceneArrays, slots: np.ndarray) -> tuple[Array, Array]:
-    """World centres (n, 3) and half extents (n, 3), metres, of the objects' boxes as they are drawn now."""
+def into_boxes(arrays: SceneArrays, slots: np.ndarray, point: Array) -> tuple[Array, Array, Array]:
+    """``point`` in the frame of each object's box, as drawn now, about its middle.
+
+    Returns (n, 3) points and (n, 3) half extents, metres, and (n, 4) the turns from the world into the boxes.
+    """
     scale = (arrays.size[slots] * arrays.growth[slots])[:, None]
     lower, upper = arrays.box[slots, 0], arrays.box[slots, 1]
-    centre = arrays.position[slots] + maths.rotate(arrays.orientation[slots], (lower + upper) / 2 * scale)
-    return centre, (upper - lower) / 2 * scale
+    turn = maths.quat_conjugate(arrays.orientation[slots])
+    local = maths.rotate(turn, point - arrays.position[slots]) - (lower + upper) / 2 * scale
+    return local, (upper - lower) / 2 * scale, turn
 
 
 def ray_hit(arrays: SceneArrays, origin: Array, direction: Array, reach_m: float, slack_m: float = 0.02) -> Hit | None:
@@ -45,19 +49,17 @@ def ray_hit(arrays: SceneArrays, origin: Array, direction: Array, reach_m: float
     to_centre = arrays.position - origin
     along = to_centre @ direction
     miss2 = np.einsum("ij,ij->i", to_centre, to_centre) - along**2
-    reach = arrays.radius + slack_m + 0.01 * np.maximum(along, 0)
+    slack = slack_m + 0.01 * np.maximum(along, 0)
+    reach = arrays.radius + 2 * slack
     slots = np.flatnonzero(touchable(arrays) & (miss2 < reach**2) & (along > -reach) & (along - reach < reach_m))
     if not len(slots):
         return None
-    centre, half = box_centres(arrays, slots)
-    half = half + (slack_m + 0.01 * np.maximum(along[slots], 0))[:, None]
-    inverse = maths.quat_conjugate(arrays.orientation[slots])
-    o = maths.rotate(inverse, origin - centre)
-    d = maths.rotate(inverse, np.broadcast_to(direction, o.shape))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t1, t2 = (-half - o) / d, (half - o) / d
-    enter = np.nanmax(np.minimum(t1, t2), axis=1)
-    leave = np.nanmin(np.maximum(t1, t2), axis=1)
+    local, half, turn = into_boxes(arrays, slots, origin)
+    half = half + slack[slots, None]
+    d = maths.rotate(turn, np.broadcast_to(direction, local.shape))
+    d = np.where(np.abs(d) < 1e-9, 1e-9, d)  # parallel to a side: meets it very far away
+    t1, t2 = (-half - local) / d, (half - local) / d
+    enter, leave = np.minimum(t1, t2).max(1), np.maximum(t1, t2).min(1)
     distance = np.where((enter <= leave) & (leave >= 0), np.maximum(enter, 0), np.inf)
     best = int(np.argmin(distance))
     if not distance[best] <= reach_m:
@@ -66,20 +68,14 @@ def ray_hit(arrays: SceneArrays, origin: Array, direction: Array, reach_m: float
     return Hit(slot, handle_of(arrays, slot), t, (origin + direction * t).astype(np.float32))
 
 
-def distance_to_boxes(arrays: SceneArrays, point: Array, slots: np.ndarray) -> Array:
-    """(n,) metres from ``point`` to the objects' oriented boxes; 0 inside."""
-    centre, half = box_centres(arrays, slots)
-    local = maths.rotate(maths.quat_conjugate(arrays.orientation[slots]), point - centre)
-    return np.asarray(np.linalg.norm(np.maximum(np.abs(local) - half, 0), axis=1), np.float32)
-
-
 def nearest(arrays: SceneArrays, point: Array, reach_m: float) -> Hit | None:
     """The object whose box is nearest to ``point``, within ``reach_m``: what a hand can take without pointing."""
-    gap = np.linalg.norm(arrays.position - point, axis=1) - arrays.radius
-    slots = np.flatnonzero(touchable(arrays) & (gap < reach_m))
+    apart, limit = arrays.position - point, arrays.radius + np.float32(reach_m)
+    slots = np.flatnonzero(touchable(arrays) & (np.einsum("ij,ij->i", apart, apart) < limit * limit))
     if not len(slots):
         return None
-    distance = distance_to_boxes(arrays, point, slots)
+    local, half, _ = into_boxes(arrays, slots, np.asarray(point, np.float32))
+    distance = np.linalg.norm(np.maximum(np.abs(local) - half, 0), axis=1)
     best = int(np.argmin(distance + 1e-3 * arrays.radius[slots]))  # the smaller one where both are touched
     if distance[best] > reach_m:
         return None
@@ -95,9 +91,7 @@ def seen_from(
     The choice set of a pick (generation-notes.md): in view, within 8 m and at least 2° wide.
     """
     to_centre = arrays.position - eye.position
-    distance = np.maximum(np.linalg.norm(to_centre, axis=1), 1e-3)
-    cosine = to_centre @ eye.forward / distance
-    wide = 2 * np.arctan2(arrays.radius * arrays.growth, distance) >= least_angle_rad
-    return np.flatnonzero(
-        touchable(arrays) & (cosine > np.cos(half_angle_rad)) & (distance - arrays.radius <= reach_m) & wide
-    )
+    distance = np.maximum(np.sqrt(np.einsum("ij,ij->i", to_centre, to_centre)), 1e-3)
+    central = to_centre @ eye.forward > math.cos(half_angle_rad) * distance
+    wide = arrays.radius * arrays.growth >= math.tan(least_angle_rad / 2) * distance
+    return np.flatnonzero(touchable(arrays) & central & wide & (distance - arrays.radius <= reach_m))
