@@ -128,7 +128,7 @@ def _add_length(parser: Parser) -> None:
 
 def _add_machine(parser: Parser) -> None:
     run = parser.add_argument_group("how it runs")
-    run.add_argument("--input", metavar="FILE", type=input_file("--input"), help="a recording (.mcap) or a script of poses (.toml)")
+    run.add_argument("--input", metavar="FILE", type=input_file("--input"), help="a recording, or a script of poses")
     run.add_argument("--clock", metavar="C", type=one_of("--clock", CLOCKS), help="real, or fixed: repeats exactly")
     hertz = real("--pace", 1, 1000, "frames a second")
     run.add_argument("--pace", metavar="HZ", dest="pace_hz", type=hertz, help="hold this rate")
