@@ -25,12 +25,14 @@ AT_THE_START = (
     "xrCreateSwapchain", "xrEnumerateSwapchainImages", "xrCreateActionSet", "xrCreateAction", "xrStringToPath",
     "xrSuggestInteractionProfileBindings", "xrAttachSessionActionSets", "xrCreateActionSpace", "xrBeginSession",
 )  # fmt: skip
-#: One for each way of handling.
-LOSSES = (R.ERROR_SESSION_LOST, R.ERROR_INSTANCE_LOST, R.ERROR_RUNTIME_FAILURE, R.ERROR_OUT_OF_MEMORY)
+OTHER_LOSSES = (R.SESSION_LOSS_PENDING, R.ERROR_RUNTIME_FAILURE, R.ERROR_OUT_OF_MEMORY, R.ERROR_LAYER_INVALID)
 
 
-@pytest.mark.parametrize("result", [*LOSSES, R.SESSION_LOSS_PENDING], ids=lambda r: r.name)
-@pytest.mark.parametrize("call", IN_THE_FRAME)
+@pytest.mark.parametrize(
+    ("call", "result"),
+    [(call, result) for call in IN_THE_FRAME for result in (R.ERROR_SESSION_LOST, R.ERROR_INSTANCE_LOST)]
+    + [("xrEndFrame", result) for result in OTHER_LOSSES],
+)
 def test_a_failure_in_a_frame_costs_a_moment(
     runtime: SimulatedRuntime, start: Start, call: str, result: xr.Result
 ) -> None:
