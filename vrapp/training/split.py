@@ -2,8 +2,8 @@
 
 Two models are near-duplicates when their normalised Chamfer distance, least over mirror images and
 quarter turns about the vertical, is no more than `NEAR_DUPLICATE_CD` above what two samplings of one
-surface differ by, or when their geometry hashes agree.  Kit
-variants, scaled and recoloured copies so stay on one side.
+surface differ by, or when their geometry hashes agree.  Kit variants, scaled and recoloured copies so
+stay on one side.  A split file may list models that are "set_aside": neither trained on nor tested with.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def load_or_make_split(path: Path, baked: Baked) -> dict[str, Any]:
     """The split in `path` when it covers the baked models, else a new one, written there."""
     if path.is_file():
         split: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known = {*split["train"], *split["validation"], *split["test"]}
+        known = {*split["train"], *split["validation"], *split["test"], *split.get("set_aside", [])}
         if {baked.sources[int(row)].file for row in baked.rows} <= known:
             return split
     split = make_split(baked)
