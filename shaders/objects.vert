@@ -35,7 +35,7 @@ void main() {
     s.material = in_material.xyz;
     s.highlight = object.highlight;
     s.ground = vec2(object.half_ground.w, 0.05 + 0.5 * object.half_ground.y);
-    s.shadow_offset = object.position_scale.w * SHADOW_VOXEL;
+    s.shadow_offset = min(object.position_scale.w, 2.5) * SHADOW_VOXEL;
     vec4 between = air_between(s.world, camera);
 #ifdef LIGHT
     shaded = surface_radiance(s, camera) * between.a + between.rgb;

@@ -163,7 +163,7 @@ class DetailChooser:
     def drawn(self, triangles: int) -> None:
         """Tell how many triangles the last choice came to: over the budget, the next ones are coarser."""
         if triangles > self._budget:
-            self._strain = min(self._strain * 1.06, _MOST_STRAIN)
+            self._strain = min(self._strain * min((triangles / self._budget) ** 0.25, 1.25), _MOST_STRAIN)
         elif triangles < 0.8 * self._budget:
             self._strain = max(self._strain / 1.02, 1.0)
 

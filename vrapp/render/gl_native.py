@@ -25,6 +25,7 @@ _SIGNATURES: dict[str, list[Any]] = {
     "glTexImage2D": [_U, _I, _I, _I, _I, _I, _U, _U, _P],
     "glTexImage2DMultisample": [_U, _I, _U, _I, _I, ctypes.c_ubyte],
     "glBlitNamedFramebuffer": [_U, _U, *[_I] * 8, _U, _U],
+    "glCopyImageSubData": [_U, _U, _I, _I, _I, _I, _U, _U, _I, _I, _I, _I, _I, _I, _I],
 }
 
 
@@ -66,3 +67,8 @@ class NativeGL:
         mask = _DEPTH_BUFFER_BIT if depth else _COLOR_BUFFER_BIT
         box = (x, y, x + w, y + h, u, v, u + w, v + h)
         self._calls["glBlitNamedFramebuffer"](source.glo, target.glo, *box, mask, _NEAREST)
+
+    def copy_texture(self, source: Any, target: Any) -> None:
+        """Copy a 2-D texture to another of the same size and format; on a software rasteriser a plain memcpy."""
+        place = (_TEXTURE_2D, 0, 0, 0, 0)
+        self._calls["glCopyImageSubData"](source.glo, *place, target.glo, *place, *source.size, 1)

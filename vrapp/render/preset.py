@@ -29,10 +29,10 @@ LIGHT = Preset(
     defines=("LIGHT", "SHADOW_VOXEL 0.045"),
     colour_dtype="f1",
     samples=0,
-    fine_pixels=420.0,
-    coarse_ratio=3.2,
-    triangle_budget=70_000,
-    shadow=ShadowQuality(1024, (15.0,), level_drop=1, softness_m=0.03, every_frame=False),
+    fine_pixels=760.0,
+    coarse_ratio=6.0,
+    triangle_budget=100_000,
+    shadow=ShadowQuality(1024, (15.0,), ahead=0.0, step=0.25, softness_m=0.03, coarse=True),
 )
 
 FULL = Preset(
@@ -43,7 +43,7 @@ FULL = Preset(
     fine_pixels=160.0,
     coarse_ratio=2.5,
     triangle_budget=3_000_000,
-    shadow=ShadowQuality(2048, (6.0, 22.0, 80.0), level_drop=0, softness_m=0.02, every_frame=True),
+    shadow=ShadowQuality(2048, (6.0, 22.0, 80.0), ahead=0.55, step=0.06, softness_m=0.02, coarse=False),
 )
 
 

@@ -114,7 +114,7 @@ class Renderer:
         viewer = self._frame.values[0]["viewer"][:3].copy()
         distance = np.linalg.norm(draws.rows["position"] - viewer, axis=1)
         level = self._detail.choose(scene, draws, distance, eyes[0].pixels_per_radian)
-        centres = self._shadow.place(self._frame, viewer, _ahead(eyes))
+        self._shadow.place(self._frame, viewer, _ahead(eyes))
         marks = scene.mark[draws.slots]
         self._frame.upload()
         self._rows.write(draws.rows).bind_to_storage_buffer(1)
@@ -122,7 +122,7 @@ class Renderer:
         self._scenery.bake(self._programs)
         self._begin_state(len(eyes))
         with self._clock.stage("shadow"):
-            self._shadow.draw(self.arena, self._programs["cast_shadow"], draws, level, centres)
+            self._shadow.draw(self.arena, self._programs["cast_shadow"], draws, level)
         self._draw_world(draws, self._visible(eyes, draws, distance), level, marks)
         with self._clock.stage("occlusion"):
             self._post.occlude(self._programs, self._target)

@@ -1,4 +1,8 @@
-"""The sun's shadow maps: square orthographic tiles in one depth atlas, each snapped to its texels."""
+"""The sun's shadow maps: square orthographic tiles in one depth atlas, each snapped to its texels.
+
+A graphics card draws all casters every frame. On a software rasteriser what rests is drawn once into an
+atlas of its own (``RestingCasters`` says what rests), and only what moves is drawn over a copy of it.
+"""
 
 from __future__ import annotations
 
@@ -15,57 +19,60 @@ from vrapp.render.arena import MeshArena
 from vrapp.render.culling import DrawList, commands
 from vrapp.render.frame_block import FrameBlock
 from vrapp.render.gl_native import NativeGL
+from vrapp.render.resting_casters import RestingCasters
 from vrapp.render.stream_buffer import StreamBuffer
 
 _DEPTH_HALF_M = 70.0  # casters this far before and behind the tile's centre are in its depth range
+_LARGE_M = 2.5  # casters from this size have a finer level when they are coarse
 
 
 @dataclass(frozen=True)
 class ShadowQuality:
-    """``half_m``: half edge of each tile, finest first. ``level_drop``: how much coarser casters are."""
+    """``half_m``: half edge of each tile, finest first. ``ahead``: how far the tiles are moved to where the
+    viewer looks, in half edges. ``step``: by which they follow, likewise. ``coarse``: casters at their
+    coarsest, and the resting ones kept from frame to frame."""
 
     tile_pixels: int
     half_m: tuple[float, ...]
-    level_drop: int
+    ahead: float
+    step: float
     softness_m: float
-    every_frame: bool
+    coarse: bool
 
 
 class SunShadow:
     """Draws the casters into the atlas and tells the frame block where they are."""
 
     def __init__(self, ctx: Any, native: NativeGL, quality: ShadowQuality, to_sun: Array) -> None:
-        self._ctx = ctx
+        self._native = native
         self._quality = quality
-        side = quality.tile_pixels
-        self._atlas = native.depth_texture(ctx, (side * len(quality.half_m), side))
-        self._atlas.compare_func = ">="
-        self._atlas.repeat_x = self._atlas.repeat_y = False
-        self._framebuffer = ctx.framebuffer(depth_attachment=self._atlas)
+        size = (quality.tile_pixels * len(quality.half_m), quality.tile_pixels)
+        self._atlas, self._framebuffer = _atlas(ctx, native, size)
+        kept: tuple[Any, Any] = _atlas(ctx, native, size) if quality.coarse else (None, None)
+        self._kept, self._kept_framebuffer = kept
+        self._resting = RestingCasters()
         self._commands = StreamBuffer(ctx)
         self._basis = _sun_basis(to_sun)
-        self._drawn: tuple[object, ...] = ()
-        self.fresh = False
+        self._centres = np.zeros((len(quality.half_m), 3), np.float32)
+        self._moving_before = True
 
-    def place(self, frame: FrameBlock, viewer: Array, ahead: Array) -> Array:
-        """Centre the tiles around what is ahead of the viewer. Returns the centres (C, 3)."""
+    def place(self, frame: FrameBlock, viewer: Array, ahead: Array) -> None:
+        """Centre the tiles around the viewer (3,), moved along the unit vector ``ahead`` (3,)."""
         v, q = frame.values[0], self._quality
-        centres = np.zeros((len(q.half_m), 3), np.float32)
         for i, half in enumerate(q.half_m):
             texel = 2 * half / q.tile_pixels
-            step = max(texel * 16, half / 16)  # rarely a new place: less to redraw, and no crawling
-            step -= step % texel
-            flat = viewer + ahead * (0.55 * half)
-            local = self._basis @ np.array([flat[0], 0.0, flat[2]], np.float32)
+            step = max(round(q.step * half / texel), 1) * texel  # whole texels, so that edges do not crawl
+            middle = viewer + ahead * (q.ahead * half)
+            local = self._basis @ np.array([middle[0], 0.0, middle[2]], np.float32)
             local[:2] = np.round(local[:2] / step) * step
-            centres[i] = self._basis.T @ local
+            local[2] = np.round(local[2])
+            self._centres[i] = self._basis.T @ local
             tile = np.array([i / len(q.half_m), 0, (i + 1) / len(q.half_m), 1], np.float32)
             v["shadow_from_world"][i] = self._matrix(local, half, tile).T
             v["shadow_tile"][i] = tile
             v["shadow_texel"][i] = texel
         v["shadow_texel"][3] = q.softness_m
         v["counts"][1] = len(q.half_m)
-        return centres
 
     def _matrix(self, local: Array, half: float, tile: Array) -> Array:
         """World to (atlas u, v, depth), depth 1 towards the sun (reversed, as everywhere)."""
@@ -76,37 +83,59 @@ class SunShadow:
         scale[:3, 3] = (tile[0] + tile[2]) / 2, 0.5, 0.5
         return scale @ m
 
-    def draw(self, arena: MeshArena, program: Any, draws: DrawList, level: np.ndarray, centres: Array) -> None:
-        """Draw all tiles; rows must be bound. Skips the work where nothing has changed since the last time."""
-        state = (centres.tobytes(), draws.rows["position"].tobytes(), draws.rows["orientation"].tobytes(),
-                 draws.rows["scale"].tobytes(), draws.mesh_id.tobytes())  # fmt: skip
-        self.fresh = self._quality.every_frame or state != self._drawn
-        if not self.fresh:
-            return
-        self._drawn = state
-        self._framebuffer.use()
-        self._framebuffer.clear(depth=0.0)
+    def draw(self, arena: MeshArena, program: Any, draws: DrawList, level: np.ndarray) -> None:
+        """Draw the casters of all tiles; the rows must be bound."""
+        if self._quality.coarse:
+            size = draws.rows["scale"]
+            self._draw_moving(arena, program, draws, np.where(size > _LARGE_M, LEVELS - 2, LEVELS - 1))
+        else:
+            self._framebuffer.clear(depth=0.0)
+            self._draw(self._framebuffer, arena, program, draws, level, np.arange(len(draws.rows)))
+
+    def _draw_moving(self, arena: MeshArena, program: Any, draws: DrawList, level: np.ndarray) -> None:
+        changed = self._resting.update(draws, self._centres.tobytes())
+        if changed.start_over:
+            self._kept_framebuffer.clear(depth=0.0)
+        self._draw(self._kept_framebuffer, arena, program, draws, level, changed.now_resting)
+        moving = len(changed.moving) > 0
+        if moving or self._moving_before or changed.start_over or len(changed.now_resting):
+            self._native.copy_texture(self._kept, self._atlas)
+            self._draw(self._framebuffer, arena, program, draws, level, changed.moving)
+        self._moving_before = moving
+
+    def _draw(
+        self, into: Any, arena: MeshArena, program: Any, draws: DrawList, level: np.ndarray, which: np.ndarray
+    ) -> None:
+        """Add the casters ``which`` (indices of draws) to all tiles of an atlas."""
         array = arena.vertex_array(program)
         side = self._quality.tile_pixels
-        coarse = np.minimum(level + self._quality.level_drop, LEVELS - 1)
+        into.use()
         for i, half in enumerate(self._quality.half_m):
-            offset = (draws.rows["position"] - centres[i]) @ self._basis[:2].T
-            chosen = np.flatnonzero((np.abs(offset) < half + draws.radius[:, None]).all(axis=1))
-            if not len(chosen):
-                continue
-            self._framebuffer.viewport = (i * side, 0, side, side)
-            program["cascade"].value = i
-            out = commands(arena, draws, chosen, coarse[chosen], 1)
-            array.render_indirect(self._commands.write(out), moderngl.TRIANGLES, len(out))
+            offset = (draws.rows["position"][which] - self._centres[i]) @ self._basis[:2].T  # (W, 2)
+            chosen = which[(np.abs(offset) < half + draws.radius[which, None]).all(axis=1)]
+            if len(chosen):
+                into.viewport = (i * side, 0, side, side)
+                program["cascade"].value = i
+                out = commands(arena, draws, chosen, level[chosen], 1)
+                array.render_indirect(self._commands.write(out), moderngl.TRIANGLES, len(out))
 
     def use(self, unit: int) -> None:
         """Bind the atlas for comparison."""
         self._atlas.use(unit)
 
     def release(self) -> None:
-        """Delete atlas, framebuffer and commands."""
-        for owned in (self._framebuffer, self._atlas, self._commands):
-            owned.release()
+        """Delete atlases, framebuffers and commands."""
+        for owned in (self._framebuffer, self._atlas, self._kept_framebuffer, self._kept, self._commands):
+            if owned is not None:
+                owned.release()
+
+
+def _atlas(ctx: Any, native: NativeGL, size: tuple[int, int]) -> tuple[Any, Any]:
+    """A depth texture that is sampled by comparison, and its framebuffer."""
+    texture = native.depth_texture(ctx, size)
+    texture.compare_func = ">="
+    texture.repeat_x = texture.repeat_y = False
+    return texture, ctx.framebuffer(depth_attachment=texture)
 
 
 def _sun_basis(to_sun: Array) -> Array:
