@@ -63,6 +63,9 @@ class ToyPrior:
         latent[:, 3] = category.float()
         return latent.reshape(-1, 8, 4, 4, 4)
 
+    def uniforms_of(self, latent: torch.Tensor, category: torch.Tensor, temperature: float) -> torch.Tensor:
+        return latent.reshape(-1, 64, 8).clamp(0.0, 1.0)
+
 
 @dataclass(frozen=True)
 class ToyDescription:

@@ -49,7 +49,7 @@ def test_what_is_requeued_can_be_taken_again():
 
 
 def test_a_new_preference_comes_first_and_stale_objects_go():
-    bank, generator = filled(capacity=2)
+    bank, _ = filled(capacity=2)
     bank.outdate()
     bank.capacity = 4
     bank.update(20, lambda i: Steering(1))

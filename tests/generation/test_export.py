@@ -40,5 +40,5 @@ def test_colours_are_linear_and_the_material_is_the_mean(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_one_sentence(tmp_path):
-    with pytest.raises(OutputError, match="cannot be written to .*choose another folder"):
+    with pytest.raises(OutputError, match=r"cannot be written to .*choose another folder"):
         write_glb(tmp_path / "nowhere" / "a.glb", small_object().mesh, "a")

@@ -70,8 +70,8 @@ def test_objects_come_back_whole(generator):
 
 def test_the_queue_is_bounded_and_says_so(generator):
     taken = [generator.submit(GenerationRequest(i, 1, Steering(BOX))) for i in range(20)]
-    assert sum(taken) == 8
-    collect_until(generator, lambda o: len(o) == 8)
+    assert sum(taken) == 16
+    collect_until(generator, lambda o: len(o) == 16)
     assert generator.submit(GenerationRequest(100, 1, Steering(BOX)))
 
 
@@ -120,13 +120,18 @@ def test_what_the_gate_refuses_is_counted_and_given_up(generator):
 def test_steering_prefers_what_it_is_asked_for(generator):
     plain = Steering(BOX)
     tall = Steering(BOX, candidates=16, utility=np.array([0, 1, 0, 0, 0, 0], np.float32))
-    near = Steering(BOX, near=np.eye(1, 512, 1, dtype=np.float32)[0] * 30, nearness=1.0)
+    like = np.full(512, 0.25, np.float32)
+    near = Steering(BOX, near=like, nearness=0.95)
     for i in range(6):
         generator.submit(GenerationRequest(i, 3, (plain, tall, near)[i % 3]))
     made = {o.request_id: o for o in collect_until(generator, lambda o: len(o) == 6)}
     height = [np.mean([made[i].components[1], made[i + 3].components[1]]) for i in range(3)]
     assert height[1] > height[0]
     assert made[1].components[1] > 0.8  # the best of sixteen
+    for request_id, expected in ((0, 0.3), (2, 0.1), (5, 0.1)):
+        distance = np.abs(np.delete(made[request_id].latent, 3) - like[0]).mean()
+        assert distance > expected if request_id == 0 else distance < expected
+    assert not np.array_equal(made[2].latent, made[5].latent)
 
 
 @pytest.mark.parametrize("pace", ["load", "idle"])
@@ -146,8 +151,9 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(generator, pace):
 
 
 def test_a_request_that_kills_its_worker_is_dropped(generator):
-    ask(generator, DEADLY, BOX)
-    assert [o.request_id for o in collect_until(generator, lambda o: len(o) == 1)] == [1]
+    ask(generator, BALL, DEADLY, BOX)
+    assert [o.request_id for o in collect_until(generator, lambda o: len(o) == 2)] == [0, 2]
+    collect_until(generator, lambda _: generator.figures.in_flight == 0)
     assert generator.figures.in_flight == 0
 
 

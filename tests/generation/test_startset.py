@@ -111,7 +111,8 @@ def test_a_wish_that_nothing_fulfils_is_given_up(tmp_path):
 
 
 def test_loading_needs_no_torch():
-    code = "import sys, vrapp.generation.startset, vrapp.generation.bank, vrapp.generation.export; print('torch' in sys.modules)"
+    modules = ", ".join(f"vrapp.generation.{name}" for name in ("startset", "bank", "export", "service", "worker"))
+    code = f"import sys, {modules}; print('torch' in sys.modules)"
     root = str(Path(__file__).parents[2])
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": root}

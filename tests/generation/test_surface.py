@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 def mesh_of(grid):
     surface = extract(grid, capacity_for(grid[0]))
-    cells, vertices, quads = surface.counts.tolist()
+    _, vertices, quads = surface.counts.tolist()
     packed = surface.vertices[:vertices].numpy().reshape(-1).view(VERTEX_DTYPE)
     return packed, surface.triangles[: 2 * quads].numpy().reshape(-1)
 

@@ -42,9 +42,7 @@ class SurfaceSet:
     def fits(self) -> bool:
         """Whether no buffer ran over. Waits for the device."""
         pairs = zip(self.surfaces, self.capacities, strict=True)
-        return all(
-            s.counts[0] <= c.cells and s.counts[1] <= c.vertices and s.counts[2] <= c.quads for s, c in pairs
-        )
+        return all(s.counts[0] <= c.cells and s.counts[1] <= c.vertices and s.counts[2] <= c.quads for s, c in pairs)
 
     def level(self, index: int) -> MeshLevel:
         """One level in main memory, cut to its counts. Waits for the device."""

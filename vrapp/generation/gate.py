@@ -47,8 +47,8 @@ class GateLimits:
 
         Names that this version does not know are passed over. Raises WeightsError for wrong values.
         """
-        known = {f.name: type(f.default) for f in fields(GateLimits)}
         limits = GateLimits()
+        known = {f.name: type(getattr(limits, f.name)) for f in fields(GateLimits)}
         for layer in (gate.get("default", {}), gate.get("categories", {}).get(category, {})):
             try:
                 limits = replace(limits, **{k: known[k](v) for k, v in dict(layer).items() if k in known})

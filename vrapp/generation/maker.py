@@ -1,8 +1,8 @@
-"""One request → one object: draw from the prior, decode, extract, judge, and draw again if need be."""
+"""Requests → objects: draw from the prior, decode, extract, judge, and draw again if need be."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,9 +19,10 @@ from vrapp.generation.gate import GateLimits, Reason, judge_grid, judge_mesh
 from vrapp.generation.packing import mesh_hash
 
 MAX_ATTEMPTS = 8
-_TOKENS, _TOKEN_WIDTH = 64, 8
-_DRAWS_NEAR = 8  # candidates where a latent is asked to be near another
 HULL_POINTS = 48
+_TOKENS, _TOKEN_WIDTH = 64, 8
+_BELOW_ONE = 1.0 - 2.0**-24
+_DRAWS_NEAR = 6  # candidates, at least, where a latent is asked to be near another
 
 
 class Prior(Protocol):
@@ -30,17 +31,40 @@ class Prior(Protocol):
     def sample(self, category: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
         """Category (B,) int64, uniforms (B, 64, 8) in [0, 1) → latents (B, 8, 4, 4, 4)."""
 
+    def uniforms_of(self, latent: Tensor, category: Tensor, temperature: float) -> Tensor:
+        """The inverse of ``sample``."""
+
 
 class Model(Protocol):
     """The part of ``generation.weights.ObjectModel`` that is used here."""
 
-    vae: Any  # a Decoder
-    prior: Any  # a Prior
-    categories: Sequence[str]
-    weights_hash: str
-    latent_mean: Any  # (512,)
-    latent_basis: Any  # (k, 512)
-    gate: Mapping[str, Any]
+    @property
+    def vae(self) -> Any:
+        """A ``device.Decoder``."""
+
+    @property
+    def prior(self) -> Any:
+        """A ``Prior``."""
+
+    @property
+    def categories(self) -> Sequence[str]:
+        """Names, by number."""
+
+    @property
+    def weights_hash(self) -> str:
+        """Of the tensors."""
+
+    @property
+    def latent_mean(self) -> Any:
+        """(512,) float32."""
+
+    @property
+    def latent_basis(self) -> Any:
+        """(k, 512) float32."""
+
+    @property
+    def gate(self) -> Mapping[str, Any]:
+        """See ``gate.GateLimits.from_card``."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +88,16 @@ _DIRECTIONS = _directions()
 
 def support_points(position: np.ndarray) -> np.ndarray:
     """(≤ 48, 3) float32 the points of ``position`` (V, 3) that reach farthest in 48 directions."""
-    farthest = np.unique((_DIRECTIONS @ position.T).argmax(axis=1))
-    return np.ascontiguousarray(position[farthest])
+    reach = torch.from_numpy(_DIRECTIONS) @ torch.from_numpy(position).T  # torch: on this process's threads
+    return np.ascontiguousarray(position[np.unique(reach.argmax(1).numpy())])
 
 
 class ObjectMaker:
-    """Everything between a request and an object; the same request gives the same object.
+    """Everything between requests and objects.
 
-    Each draw's randomness is keyed by (seed, request, attempt), and the shapes that the networks see
-    depend on the request alone, so nothing hangs on what else is being made.
+    A draw's randomness is keyed by (seed, request, attempt). First attempts of a batch are drawn
+    together, since one pass of the prior costs the same for sixteen; a draw gives discrete codes, which
+    do not depend on its neighbours. Decoding goes one by one.
     """
 
     def __init__(self, model: Model, device: torch.device) -> None:
@@ -86,20 +111,28 @@ class ObjectMaker:
         self._limits = [GateLimits.from_card(model.gate, category) for category in model.categories]
 
     def make(self, request: GenerationRequest) -> Made:
-        """Draw until the gate is content, ``MAX_ATTEMPTS`` times at most."""
+        """One object."""
+        return next(self.make_all((request,)))
+
+    def make_all(self, requests: Sequence[GenerationRequest]) -> Iterator[Made]:
+        """One ``Made`` for each request, in order. Each is drawn until the gate is content,
+        ``MAX_ATTEMPTS`` times at most."""
+        for request, latent in zip(requests, self._draw(requests, 0), strict=True):
+            yield self._finish(request, latent)
+
+    def _finish(self, request: GenerationRequest, latent: np.ndarray) -> Made:
         rejected: list[Reason] = []
         category = request.steering.category
-        for attempt in range(MAX_ATTEMPTS):
-            latent = self._draw(request, attempt)
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             mesh = self.mesh(latent, self._limits[category])
-            if isinstance(mesh, Reason):
-                rejected.append(mesh)
-                continue
-            components = self.project(latent)
-            shown = GeneratedObject(
-                request.request_id, category, latent, components, mesh, mesh_hash(mesh), attempt + 1
-            )
-            return Made(shown, tuple(rejected))
+            if isinstance(mesh, Mesh):
+                shown = GeneratedObject(
+                    request.request_id, category, latent, self.project(latent), mesh, mesh_hash(mesh), attempt
+                )
+                return Made(shown, tuple(rejected))
+            rejected.append(mesh)
+            if attempt < MAX_ATTEMPTS:
+                latent = self._draw((request,), attempt)[0]
         return Made(None, tuple(rejected))
 
     def project(self, latents: np.ndarray) -> np.ndarray:
@@ -107,17 +140,44 @@ class ObjectMaker:
         return ((latents - self._mean) @ self._basis.T).astype(np.float32)
 
     @torch.inference_mode()
-    def _draw(self, request: GenerationRequest, attempt: int) -> np.ndarray:
-        """(512,) the chosen one of the candidates drawn for this attempt."""
+    def _draw(self, requests: Sequence[GenerationRequest], attempt: int) -> list[np.ndarray]:
+        """(512,) for each request: the best of its candidates."""
+        rows = [self._uniforms(request, attempt) for request in requests]
+        drawn: list[np.ndarray] = [np.empty((0, LATENT_DIM), np.float32)] * len(rows)
+        by_temperature: dict[float, list[int]] = {}
+        for index, request in enumerate(requests):
+            by_temperature.setdefault(request.steering.temperature, []).append(index)
+        for temperature, members in by_temperature.items():
+            category = [requests[i].steering.category for i in members for _ in rows[i]]
+            latents = self._prior.sample(
+                torch.tensor(category, device=self._device), torch.cat([rows[i] for i in members]), temperature
+            )
+            found = latents.reshape(-1, LATENT_DIM).float().cpu().numpy()
+            ends = np.cumsum([len(rows[i]) for i in members])
+            for index, candidates in zip(members, np.split(found, ends[:-1]), strict=True):
+                drawn[index] = candidates
+        scores = (self._score(c, r.steering) for c, r in zip(drawn, requests, strict=True))
+        return [candidates[int(np.argmax(score))] for candidates, score in zip(drawn, scores, strict=True)]
+
+    def _uniforms(self, request: GenerationRequest, attempt: int) -> Tensor:
+        """(C, 64, 8) for the request's candidates.
+
+        Near a given latent they are correlated with the uniforms that draw it (a Gaussian copula of
+        strength ``nearness``), so that each candidate is as likely under the prior as any, and alike.
+        """
         steering = request.steering
-        count = max(1, steering.candidates, _DRAWS_NEAR if steering.near is not None else 1)
+        count = max(1, steering.candidates, 1 if steering.near is None else _DRAWS_NEAR)
         draws = rng.generator(request.seed, request.request_id, attempt)
-        uniforms = draws.random((count, _TOKENS, _TOKEN_WIDTH), np.float32)
-        category = torch.full((count,), steering.category, dtype=torch.int64, device=self._device)
-        latents = self._prior.sample(category, torch.from_numpy(uniforms).to(self._device), steering.temperature)
-        found = latents.reshape(count, LATENT_DIM).float().cpu().numpy()
-        chosen: np.ndarray = found[int(np.argmax(self._score(found, steering)))]
-        return chosen
+        fresh = torch.from_numpy(draws.random((count, _TOKENS, _TOKEN_WIDTH), np.float32)).to(self._device)
+        if steering.near is None:
+            return fresh
+        near = torch.from_numpy(np.asarray(steering.near, np.float32).reshape(1, *LATENT_SHAPE)).to(self._device)
+        category = torch.tensor([steering.category], device=self._device)
+        known = self._prior.uniforms_of(near, category, steering.temperature)
+        share = min(max(steering.nearness, 0.0), 1.0)
+        mixed = share * _normal(known) + (1.0 - share**2) ** 0.5 * _normal(fresh)
+        alike: Tensor = torch.special.ndtr(mixed).clamp(0.0, _BELOW_ONE)
+        return alike
 
     def _score(self, latents: np.ndarray, steering: Steering) -> np.ndarray:
         """(C,) what speaks for each candidate, in standard deviations over the candidates."""
@@ -146,6 +206,12 @@ class ObjectMaker:
         position = np.ascontiguousarray(finest.vertices["position"])
         box = np.stack((position.min(0), position.max(0)))
         return Mesh(tuple(levels), box, support_points(position))
+
+
+def _normal(uniform: Tensor) -> Tensor:
+    """Standard normal with the quantiles ``uniform``, its far tails cut off."""
+    quantile: Tensor = torch.special.ndtri(uniform.clamp(1e-5, 1.0 - 1e-5))
+    return quantile
 
 
 def _standardised(values: np.ndarray) -> np.ndarray:

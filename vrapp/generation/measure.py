@@ -51,7 +51,7 @@ class Pipelines:
     @torch.inference_mode()
     def otherwise(self, latent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Decoder → host copy → scikit-image marching cubes → (V, 9) position, normal, colour; (T, 3)."""
-        from skimage.measure import marching_cubes
+        from skimage.measure import marching_cubes  # type: ignore[import-untyped,unused-ignore]
 
         z = torch.from_numpy(latent.reshape(1, *LATENT_SHAPE)).to(self.device)
         grid = self._model.vae.decode(z)[0].float().cpu().numpy()

@@ -34,8 +34,8 @@ def write_mesh(mesh: Mesh, buffer: memoryview) -> None:
     at = 0
     for level in mesh.levels:
         for array in (level.vertices, level.indices):
-            raw = np.ascontiguousarray(array).view(np.uint8).reshape(-1)
-            buffer[at : at + raw.nbytes] = raw.data
+            raw = _raw(array)
+            buffer[at : at + raw.nbytes] = raw
             at += raw.nbytes
 
 
@@ -50,8 +50,13 @@ def read_mesh(buffer: memoryview | bytes, shape: PackedShape) -> Mesh:
     return Mesh(tuple(levels), shape.box, shape.hull)
 
 
+def _raw(array: np.ndarray) -> memoryview:
+    """The array's bytes, copied only where it is not contiguous."""
+    return np.ascontiguousarray(array).view(np.uint8).reshape(-1).data
+
+
 def mesh_hash(mesh: Mesh) -> str:
     """sha256 over the finest level: vertices, then indices."""
-    digest = hashlib.sha256(np.ascontiguousarray(mesh.levels[0].vertices).view(np.uint8))
-    digest.update(np.ascontiguousarray(mesh.levels[0].indices).view(np.uint8))
+    digest = hashlib.sha256(_raw(mesh.levels[0].vertices))
+    digest.update(_raw(mesh.levels[0].indices))
     return digest.hexdigest()

@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from multiprocessing import connection, get_context
 from pathlib import Path
@@ -19,11 +19,11 @@ from vrapp.core.errors import WorkerDied
 from vrapp.core.generation import GeneratedObject, GenerationRequest, GeneratorFigures
 from vrapp.core.platform import SharedBlock, children_ignore_interrupts
 from vrapp.generation.packing import read_mesh
-from vrapp.generation.worker import PACES, Answer, Crashed, Job, Pace, Refused, Started, run_worker
+from vrapp.generation.worker import PACES, Answer, Batch, Crashed, Job, Pace, Refused, Settings, Started, run_worker
 
-SLOT_BYTES = 6 << 20  # only pages that were written take memory
+SLOT_BYTES = 4 << 20  # only pages that were written take memory
 DEATHS_IN_A_ROW = 3
-_WAIT_LIMIT_S = 180.0
+_WAIT_LIMIT_S = 600.0
 _KEPT_LATENCIES = 1_000
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class WorkerGenerator:
         weights: Path,
         *,
         fixed_latency_frames: int | None = None,
-        slots: int = 8,
+        slots: int = 16,
         threads: int | None = None,
         source: ModelSource | None = None,
     ) -> None:
@@ -108,7 +108,10 @@ class WorkerGenerator:
         self.state = State.STARTING
         self._latency_frames = fixed_latency_frames
         self._slots = slots
-        self._arguments = (SLOT_BYTES, weights, source.load, threads or default_threads())
+        self._settings = Settings(
+            weights, source.load, threads or default_threads(), SLOT_BYTES, may_merge=fixed_latency_frames is None
+        )
+        self._unsent: list[Job] = []  # of this frame; under a fixed clock they go together
         self._block = SharedBlock(slots * SLOT_BYTES)
         self._free = list(range(slots))
         self._pending: dict[int, _Pending] = {}
@@ -130,7 +133,9 @@ class WorkerGenerator:
         self._pending[request.request_id] = _Pending(request, slot, self._frame_index, time.perf_counter())
         self.figures.requested += 1
         self.figures.in_flight = len(self._pending)
-        self._send(Job(slot, request))
+        self._unsent.append(Job(slot, request))
+        if self._latency_frames is None:
+            self._flush()
         return True
 
     def collect(self, frame_index: int) -> list[GeneratedObject]:
@@ -140,6 +145,7 @@ class WorkerGenerator:
         a fixed clock, where the worker cannot be kept alive or a result takes minutes.
         """
         self._frame_index = frame_index
+        self._flush()
         self._receive()
         due = [p for p in self._pending.values() if self._is_due(p)]
         if self._latency_frames is not None:
@@ -188,9 +194,11 @@ class WorkerGenerator:
     def _start(self) -> None:
         """A fresh worker, and everything unanswered asked again."""
         context = get_context("spawn")
+        first = self._deaths_in_a_row == 0  # after a death one by one, to find the request that causes it
+        settings = replace(self._settings, may_merge=self._settings.may_merge and first)
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
-            target=run_worker, args=(theirs, self._block, *self._arguments), name="vrapp-generator", daemon=True
+            target=run_worker, args=(theirs, self._block, settings), name="vrapp-generator", daemon=True
         )
         with children_ignore_interrupts():
             self._process.start()
@@ -200,9 +208,15 @@ class WorkerGenerator:
             self._send(Pace(self._pace))
         for pending in self._pending.values():
             if not pending.is_answered:
-                self._send(Job(pending.slot, pending.request))
+                self._send(Batch((Job(pending.slot, pending.request),)))
+        self._unsent = []
 
-    def _send(self, message: Job | Pace) -> None:
+    def _flush(self) -> None:
+        if self._unsent:
+            self._send(Batch(tuple(self._unsent)))
+            self._unsent = []
+
+    def _send(self, message: Batch | Pace) -> None:
         try:
             self._pipe.send(message)
         except OSError:  # the worker is gone; the next ``collect`` sees to it

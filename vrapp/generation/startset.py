@@ -145,11 +145,10 @@ def _read_object(file: memoryview, at: int, row: dict[str, Any]) -> tuple[Genera
 def _forget_old(folder: Path, newest: Path) -> None:
     """Keep the cache small: the sets that were not used for longest go first."""
     sets = sorted(folder.glob("*.vset"), key=lambda p: p.stat().st_mtime, reverse=True)
-    kept, total = 0, 0
-    for path in sets:
+    total = 0
+    for number, path in enumerate(sets):
         total += path.stat().st_size
-        kept += 1
-        if path != newest and (kept > _KEPT_FILES or total > _KEPT_BYTES):
+        if path != newest and (number >= _KEPT_FILES or total > _KEPT_BYTES):
             path.unlink(missing_ok=True)
     for part in folder.glob("*.part"):
         part.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -27,7 +28,8 @@ from vrapp.generation import cases
 VERTEX_BYTES = 24
 _SHARPNESS = 0.02  # weight of staying at the mean crossing: lower is sharper, and noisier
 _OUTSIDE = 1.0
-_ROWS = 2 * cases.FLIPPED
+_ROW_BITS = 9  # of a row of the case tables
+_ROW_MASK = (1 << _ROW_BITS) - 1
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class _Tables:
     edge_loop: Tensor  # (512·12,) int64, -1 not crossed
     loop_count: Tensor  # (512,) int64
     twice_passed: Tensor  # (256,) int64
-    lower_crossed: Tensor  # (512, 3) bool: the edges at the lowest corner
+    lower_crossed: Tensor  # (512,) int64: bit a is set where the lowest corner's edge along axis a is crossed
     quad_edge: Tensor  # (3, 4) int64: the shared edge's number in the four cells around it
     quad_offset: Tensor  # (3, 4, 3) int64 xyz steps back to those cells
 
@@ -75,7 +77,7 @@ def _tables(device: torch.device) -> _Tables:
         torch.from_numpy(cases.EDGE_LOOP).flatten().to(device),
         torch.from_numpy(cases.LOOP_COUNT).to(device),
         torch.from_numpy(cases.TWICE_PASSED).to(device),
-        torch.from_numpy(cases.EDGE_LOOP[:, [0, 4, 8]] >= 0).to(device),
+        torch.from_numpy((cases.EDGE_LOOP[:, [0, 4, 8]] >= 0) @ np.array([1, 2, 4])).to(device),
         edges.to(device),
         steps.to(device),
     )
@@ -115,7 +117,7 @@ def capacity_for(tsdf: Tensor) -> Capacity:
     found = torch.bincount(field.cases, minlength=256)[:256]
     found[0] = found[255] = 0
     most = torch.maximum(tables.loop_count[:256], tables.loop_count[256:])
-    quads = (tables.lower_crossed[:256].sum(1) * found).sum()
+    quads = sum(((tables.lower_crossed[:256] >> axis & 1) * found).sum() for axis in range(3))
     return Capacity(int(found.sum()), int((most * found).sum()), int(quads))
 
 
@@ -153,9 +155,10 @@ def _connect(field: _Field, capacity: Capacity) -> _Topology:
     numbers = torch.arange(capacity.vertices, device=device)
     vertex_cell = _take(cells, torch.searchsorted(last, numbers, right=True).clamp_(max=capacity.cells))
     first_and_row = torch.empty(dummy + 1, dtype=torch.int64, device=device)  # read at active cells alone
-    first_and_row[cells] = (last - loops) * _ROWS + row
+    first_and_row.scatter_(0, cells, last - loops << _ROW_BITS | row)
 
-    crossed = tables.lower_crossed.index_select(0, row)  # (C + 1, 3)
+    axes = torch.arange(3, device=device)
+    crossed = _take(tables.lower_crossed, row)[:, None] >> axes & 1  # (C + 1, 3)
     unused = 3 * capacity.cells
     crossing = torch.nonzero_static(crossed.flatten(), size=capacity.quads, fill_value=unused).flatten()
     cell, axis = _take(cells, crossing // 3), crossing % 3
@@ -164,13 +167,14 @@ def _connect(field: _Field, capacity: Capacity) -> _Topology:
     around = (cell[:, None] - steps.index_select(0, axis)).clamp_(min=0)  # (Q, 4)
     edge = tables.quad_edge.index_select(0, axis)  # (Q, 4)
     found = _take(first_and_row, around)
-    vertex = found // _ROWS + _take(tables.edge_loop, (found % _ROWS) * 12 + edge)
+    vertex = (found >> _ROW_BITS) + _take(tables.edge_loop, (found & _ROW_MASK) * 12 + edge)
     vertex = torch.where((cell < dummy)[:, None], vertex, capacity.vertices).clamp_(0, capacity.vertices)
 
     vertex_quads = torch.full(((capacity.vertices + 1) * 12,), capacity.quads, device=device)
-    vertex_quads[vertex * 12 + edge] = torch.arange(capacity.quads, device=device)[:, None].expand(-1, 4)
+    quads = torch.arange(capacity.quads, device=device)[:, None].expand(-1, 4)
+    vertex_quads.scatter_(0, (vertex * 12 + edge).view(-1), quads.reshape(-1))
     outward = (_take(field.cases, cell) & 1).bool()
-    counts = torch.stack((active.sum(), last[-1], crossed.sum()))
+    counts = torch.stack((torch.count_nonzero(active), last[-1], crossed.sum()))
     return _Topology(vertex_cell, vertex, cell, axis, outward, vertex_quads.view(-1, 12)[:-1], counts)
 
 
@@ -210,9 +214,7 @@ def _place(field: _Field, topology: _Topology, position: Tensor, normal: Tensor)
     """
     n, plane = normal, (normal * position).sum(1, keepdim=True)
     products = torch.cat((n * n, n * n.roll(-1, 1)), 1)  # xx yy zz xy yz zx
-    sums = _sum_around(
-        topology.vertex_quads, torch.cat((torch.ones_like(plane), position, products, n * plane), 1)
-    )
+    sums = _sum_around(topology.vertex_quads, torch.cat((torch.ones_like(plane), position, products, n * plane), 1))
     count = sums[:, :1].clamp(min=1.0)
     mean = sums[:, 1:4] / count
     xx, yy, zz, xy, yz, zx = (sums[:, 4:10] / count).unbind(1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,6 +26,19 @@ if TYPE_CHECKING:
     from vrapp.generation.maker import Made, Model
 
 PACES = ("load", "idle", "off")
+MOST_TOGETHER = 16  # jobs drawn in one pass of the prior
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a worker is started with. ``threads`` stays the same for its whole life, as results may depend
+    on it; ``may_merge``: batches that wait may be drawn together (not where runs have to repeat)."""
+
+    weights: Path
+    load: Callable[[Path], Model]
+    threads: int
+    slot_bytes: int
+    may_merge: bool
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,13 @@ class Job:
 
     slot: int
     request: GenerationRequest
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Jobs to draw together."""
+
+    jobs: tuple[Job, ...]
 
 
 @dataclass(frozen=True)
@@ -80,55 +100,65 @@ class Answer:
 class _Worker:
     """State of the process: what waits, and at which pace."""
 
-    def __init__(self, pipe: Connection, block: SharedBlock, slot_bytes: int) -> None:
-        self._pipe, self._block, self._slot_bytes = pipe, block, slot_bytes
-        self._jobs: deque[Job] = deque()
+    def __init__(self, pipe: Connection, block: SharedBlock, settings: Settings) -> None:
+        self._pipe, self._block, self._settings = pipe, block, settings
+        self._waiting: deque[Batch] = deque()
         self._pace = "load"
 
-    def run(self, make: Callable[[GenerationRequest], Made]) -> None:
-        """Work until the pipe closes (EOFError)."""
+    def run(self, make_all: Callable[[list[GenerationRequest]], Iterator[Made]]) -> None:
+        """Work until the pipe closes (EOFError). Messages are read between two objects."""
+        at_work: Iterator[tuple[Job, Made]] = iter(())
         while True:
-            may_work = bool(self._jobs) and self._pace != "off"
-            if self._pipe.poll(0.0 if may_work else None):
-                self._take(self._pipe.recv())
+            self._listen()
+            if (done := next(at_work, None)) is not None:
+                self._pipe.send(self._answer(*done))
+            elif self._waiting:
+                jobs = self._next_jobs()
+                at_work = zip(jobs, make_all([job.request for job in jobs]), strict=True)
             else:
-                job = self._jobs.popleft()
-                self._pipe.send(self._answer(job, make(job.request)))
+                self._pipe.poll(None)
 
-    def _take(self, message: Job | Pace) -> None:
-        if isinstance(message, Job):
-            self._jobs.append(message)
-        else:
-            self._pace = message.name
-            platform.set_priority(idle=message.name != "load")
+    def _listen(self) -> None:
+        """Take what has arrived; while the pace is "off", wait for more."""
+        while self._pipe.poll(None if self._pace == "off" else 0.0):
+            message: Batch | Pace = self._pipe.recv()
+            if isinstance(message, Batch):
+                self._waiting.append(message)
+            else:
+                self._pace = message.name
+                platform.set_priority(idle=message.name != "load")
+
+    def _next_jobs(self) -> tuple[Job, ...]:
+        jobs = self._waiting.popleft().jobs
+        while self._settings.may_merge and self._waiting and len(jobs) < MOST_TOGETHER:
+            jobs += self._waiting.popleft().jobs
+        return jobs
 
     def _answer(self, job: Job, made: Made) -> Answer:
         rejected = tuple(str(reason) for reason in made.rejected)
         if (shown := made.shown) is None:
             return Answer(job.request.request_id, rejected)
         shape = shape_of(shown.mesh)
-        if shape.nbytes > self._slot_bytes:
+        if shape.nbytes > self._settings.slot_bytes:
             return Answer(job.request.request_id, (*rejected, "too large to hand over"))
-        start = job.slot * self._slot_bytes
+        start = job.slot * self._settings.slot_bytes
         write_mesh(shown.mesh, memoryview(self._block.memory)[start : start + shape.nbytes])
         return Answer(shown.request_id, rejected, shape, shown.latent, shown.components, shown.mesh_hash)
 
 
-def run_worker(
-    pipe: Connection, block: SharedBlock, slot_bytes: int, weights: Path, load: Callable[[Path], Model], threads: int
-) -> None:
-    """Body of the process. ``threads`` stays the same for its whole life, as results may depend on it."""
+def run_worker(pipe: Connection, block: SharedBlock, settings: Settings) -> None:
+    """Body of the process."""
     platform.ignore_interrupts()
     try:
         import torch
 
         from vrapp.generation.maker import ObjectMaker
 
-        torch.set_num_threads(threads)
-        model = load(weights)
+        torch.set_num_threads(settings.threads)
+        model = settings.load(settings.weights)
         maker = ObjectMaker(model, torch.device("cpu"))
         pipe.send(Started("cpu", model.weights_hash))
-        _Worker(pipe, block, slot_bytes).run(maker.make)
+        _Worker(pipe, block, settings).run(maker.make_all)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the program is gone
     except VrappError as e:
