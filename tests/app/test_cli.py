@@ -187,3 +187,14 @@ def test_a_locked_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="Permission denied"):
         outputs.check_folder(tmp_path, "--record")
+
+
+def test_another_broken_pipe_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Such as the generator's: nothing of that may look like success."""
+
+    def fail(words: list[str]) -> int:
+        raise BrokenPipeError("the generator's")
+
+    monkeypatch.setattr(commands, "doctor", fail)
+    assert cli.main(["doctor"]) == 3
+    assert "the generator's" in capsys.readouterr().err

@@ -34,31 +34,34 @@ PLANNED = ("study", "replay")
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the program; returns the exit code (design.md §8). Never lets an exception out."""
+    """Run the program; returns the exit code (design.md §8). Lets no exception out but SystemExit."""
     _prepare_streams()
     words = list(sys.argv[1:] if words is None else words)
     try:
         _end_cleanly_on_termination()
-        return _run(words)
+        code = _run(words)
+        sys.stdout.flush()  # here, so that a closed pipe is noticed here
+        return code
     except VrappError as e:
         _say(str(e))
         return e.exit_code
     except KeyboardInterrupt:
         _say("Interrupted.")
         return INTERRUPTED
-    except BrokenPipeError:  # `vrapp --help | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as e:
+        if isinstance(e, BrokenPipeError) and _nobody_reads():
+            return 0
         _say(f"vrapp failed: {type(e).__name__}: {_first_line(e)} The details are in {_write_log(words, e)}")
         return FAILED
 
 
 def _run(words: list[str]) -> int:
     if words and words[0] in ("-h", "--help", "help"):
-        return _print(_help())
+        print(_help())
+        return 0
     if words and words[0] in ("-V", "--version"):
-        return _print(f"vrapp {__version__}")
+        print(f"vrapp {__version__}")
+        return 0
     if not words or words[0].startswith("-"):
         words = ["enter", *words]
     if words[0] not in SUMMARIES:
@@ -91,19 +94,29 @@ A live world whose objects trained networks make while you stand in it.
 commands:
 {chr(10).join(lines)}
 
-'{program()} enter --help' lists the options of the world, '{program()} COMMAND --help' those of a command.
+options of the world, the most useful ('{program()} enter --help' lists all):
+  --display NAME      auto, openxr, desktop or offscreen
+  --seed N            same seed, same objects
+  --size WxH          pixels of the picture
+  --seconds S         stop after so long
+  --screenshot P.png  leave the last picture
+  --stats P.json      leave the run's figures
+  --record DIR        record the visit
 
-  --version   the program's version
-  --help      this text
+'{program()} COMMAND --help' lists the options of a command, '{program()} --version' tells the version.
 
 exit codes: 0 done, 1 a check failed, 2 not possible with this input or machine, 3 the program failed,
 130 interrupted"""
 
 
-def _print(text: str) -> int:
-    print(text)
-    sys.stdout.flush()  # here, so that a closed pipe is noticed inside main
-    return 0
+def _nobody_reads() -> bool:
+    """True after ``vrapp --help | head``: the reader of our output has seen enough. (Other pipes break, too.)"""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _say(sentence: str) -> None:
