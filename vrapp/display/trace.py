@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from vrapp.core import maths
-from vrapp.core.input import Button, InputSnapshot, SourceKind, unpack_snapshot
+from vrapp.core.input import Button, HandState, InputSnapshot, SourceKind, Valid
+from vrapp.core.maths import Array
 from vrapp.core.pose import Pose
-from vrapp.display.trace_file import read_recording
+from vrapp.display.trace_file import Records, read_recording
 from vrapp.display.trace_script import read_script
 
 SCRIPT_SUFFIXES = (".toml", ".json")
@@ -37,6 +39,9 @@ class TraceInput:
         self.finished = False
         self._loop = loop
         self._times_ns = self._records["time_ns"] - self._records["time_ns"][0]
+        self._positions = _stacked(self._records, "position")
+        self._orientations = _stacked(self._records, "orientation")
+        self._glides = _glides(self._times_ns, self._records["valid"])
         self._start_ns: int | None = None
         self._last_index = -1
 
@@ -56,7 +61,7 @@ class TraceInput:
             snapshot = self._with_skipped(snapshot, self._last_index + 1, index)
         self._last_index = index
         buttons = snapshot.buttons & ~Button.QUIT if self._loop else snapshot.buttons
-        return replace(snapshot, time_ns=predicted_time_ns, buttons=buttons, source=SourceKind.TRACE)
+        return replace(snapshot, time_ns=predicted_time_ns, buttons=buttons)
 
     def vibrate(self, hand: int, amplitude: float, duration_s: float) -> None:
         """Nobody feels it."""
@@ -79,15 +84,21 @@ class TraceInput:
         return min(at_ns, end_ns)
 
     def _between(self, index: int, at_ns: int) -> InputSnapshot:
-        before = unpack_snapshot(self._records[index])
+        """Poses at the time; buttons, triggers and sticks as they were in the record before it."""
+        positions, orientations = self._positions[index], self._orientations[index]
         since_ns = at_ns - int(self._times_ns[index])
-        if since_ns == 0 or index + 1 == len(self._times_ns):
-            return before
-        gap_ns = int(self._times_ns[index + 1] - self._times_ns[index])
-        after = unpack_snapshot(self._records[index + 1])
-        if gap_ns > _LONGEST_GAP_NS or after.valid != before.valid:
-            return before
-        return _blend(before, after, since_ns / gap_ns)
+        if since_ns > 0 and self._glides[index]:
+            share = np.float32(since_ns / int(self._times_ns[index + 1] - self._times_ns[index]))
+            positions = positions + (self._positions[index + 1] - positions) * share
+            orientations = _slerp(orientations, self._orientations[index + 1], share)
+        record = self._records[index]
+        head, gaze, *of_hands = (Pose(p, q) for p, q in zip(positions, orientations, strict=True))
+        left, right = (
+            HandState(of_hands[2 * k], of_hands[2 * k + 1], float(r["trigger"]), float(r["squeeze"]), _pair(r["stick"]))
+            for k, r in enumerate((record["left"], record["right"]))
+        )
+        buttons, valid = Button(int(record["buttons"])), Valid(int(record["valid"]))
+        return InputSnapshot(at_ns, head, (left, right), buttons, valid, SourceKind.TRACE, gaze)
 
     def _with_skipped(self, snapshot: InputSnapshot, first: int, last: int) -> InputSnapshot:
         """Add what was pressed in the records that no poll fell on."""
@@ -104,15 +115,31 @@ class TraceInput:
         return replace(snapshot, buttons=buttons, hands=(left, right))
 
 
-def _blend(a: InputSnapshot, b: InputSnapshot, t: float) -> InputSnapshot:
-    """Poses between ``a`` and ``b``; buttons, triggers and sticks of ``a``."""
-    left, right = (
-        replace(x, grip=_mix(x.grip, y.grip, t), aim=_mix(x.aim, y.aim, t))
-        for x, y in zip(a.hands, b.hands, strict=True)
-    )
-    return replace(a, head=_mix(a.head, b.head, t), hands=(left, right), gaze=_mix(a.gaze, b.gaze, t))
+def _stacked(records: Records, field: str) -> Array:
+    """(N, 6, 3 or 4) float32: head, gaze, left grip and aim, right grip and aim."""
+    parts = [records[f"head_{field}"], records[f"gaze_{field}"]]
+    parts += [records[hand][f"{pose}_{field}"] for hand in ("left", "right") for pose in ("grip", "aim")]
+    return np.stack(parts, axis=1).astype(np.float32)
 
 
-def _mix(a: Pose, b: Pose, t: float) -> Pose:
-    position = a.position + (b.position - a.position) * np.float32(t)
-    return Pose(position, maths.normalise(maths.quat_slerp(a.orientation, b.orientation, t)))
+def _glides(times_ns: npt.NDArray[np.int64], valid: npt.NDArray[np.uint32]) -> list[bool]:
+    """For each record, whether poses glide from it to the next: no pause between, and the same things tracked."""
+    soon, alike = np.diff(times_ns) <= _LONGEST_GAP_NS, valid[1:] == valid[:-1]
+    return [*(soon & alike).tolist(), False]
+
+
+def _slerp(a: Array, b: Array, share: np.float32) -> Array:
+    """Shortest-arc interpolation of rows of unit quaternions (N, 4): maths.quat_slerp, all at once."""
+    cosine = np.sum(a * b, axis=1, keepdims=True)
+    b = np.where(cosine < 0, -b, b)
+    angle = np.arccos(np.clip(np.abs(cosine), 0, 1))
+    sine = np.sin(angle)
+    near = sine < 1e-4
+    safe = np.where(near, 1, sine)
+    from_a = np.where(near, 1 - share, np.sin((1 - share) * angle) / safe)
+    from_b = np.where(near, share, np.sin(share * angle) / safe)
+    return maths.normalise(from_a * a + from_b * b)
+
+
+def _pair(values: Array) -> tuple[float, float]:
+    return float(values[0]), float(values[1])

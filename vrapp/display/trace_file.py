@@ -29,6 +29,7 @@ _BROKEN = (
 )  # fmt: skip
 _POSES = ("head", "gaze", "left.grip", "left.aim", "right.grip", "right.aim")
 _FARTHEST_M = 1e4
+_LONGEST_NS = 24 * 3600 * 10**9  # on either side of the middle
 
 
 def read_recording(path: Path) -> tuple[Records, str]:
@@ -37,18 +38,22 @@ def read_recording(path: Path) -> tuple[Records, str]:
     A file that was cut off gives all up to the cut. Raises InputFileError where nothing can be used.
     """
     packed, complete = _read_messages(path)
+    if not packed:
+        raise InputFileError(f"The recording '{path}' holds no moment of input; record again with --record.")
     records = np.frombuffer(b"".join(packed), INPUT_DTYPE).copy()
     sound = _sound(records)
     if not sound.any():
-        why = "no moment of input" if not len(records) else f"{len(records)} moments, none of them with sound poses"
-        raise InputFileError(f"The recording '{path}' holds {why}; record again with --record.")
+        raise InputFileError(
+            f"The recording '{path}' holds {len(records)} moments, none of them with sound poses; "
+            "record again with --record."
+        )
     kept = records[sound]
     kept = kept[np.argsort(kept["time_ns"], kind="stable")]
     notices = []
     if not complete:
         notices.append(f"ends before its end, after {len(records)} moments")
     if len(kept) < len(records):
-        notices.append(f"has {len(records) - len(kept)} moments with impossible poses, which are left out")
+        notices.append(f"has {len(records) - len(kept)} moments with impossible poses or times, which are left out")
     return _tidied(kept), f"The recording '{path}' {' and '.join(notices)}." if notices else ""
 
 
@@ -96,8 +101,9 @@ def _pose(records: Records, name: str) -> tuple[npt.NDArray[np.float32], npt.NDA
 
 
 def _sound(records: Records) -> npt.NDArray[np.bool_]:
-    """(N,) True where every number is finite and every *tracked* pose is possible."""
-    sound = np.isfinite(records["left"]["stick"]).all(1) & np.isfinite(records["right"]["stick"]).all(1)
+    """(N,) True where every number is finite, the time plausible, and every *tracked* pose possible."""
+    sound = np.abs(records["time_ns"] - np.median(records["time_ns"])) < _LONGEST_NS
+    sound &= np.isfinite(records["left"]["stick"]).all(1) & np.isfinite(records["right"]["stick"]).all(1)
     for hand in ("left", "right"):
         sound &= np.isfinite(records[hand]["trigger"]) & np.isfinite(records[hand]["squeeze"])
     for name in _POSES:
