@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +27,17 @@ CATEGORIES = tuple(name for name, row in TABLE.items() if row.default)
 HEAD = Pose(maths.vec3(0, 1.65, 0))
 
 
+@cache
+def made_for(category: int, request_id: int) -> GeneratedObject:
+    extent = rng.generator(2, category, request_id).uniform(0.4, 0.875, 3)
+    extent[int(np.argmax(extent))] = 0.875
+    if CATEGORIES[category] == "table":
+        extent = np.array([0.875, 0.45, 0.6])
+    return generated(category, request_id, block(tuple(extent), 1 / 40))
+
+
 def start_set(layout: Layout) -> list[GeneratedObject]:
-    made = []
-    for i, (_, category) in enumerate(layout.start_categories()):
-        extent = rng.generator(2, category, i).uniform(0.4, 0.875, 3)
-        extent[int(np.argmax(extent))] = 0.875
-        if CATEGORIES[category] == "table":
-            extent = np.array([0.875, 0.45, 0.6])
-        made.append(generated(category, i, block(tuple(extent), 1 / 40)))
-    return made
+    return [made_for(category, i) for i, (_, category) in enumerate(layout.start_categories())]
 
 
 def populated(seed: int = 7) -> tuple[SceneStore, Layout, SceneManager]:

@@ -204,7 +204,7 @@ class Layout:
         low, high = reach_m(self._rows[category])
         here = head.position[[0, 2]]
         n = _CANDIDATES // 2
-        yaw = maths.yaw_of(head.orientation) + draw.normal(0, 1.3, n)
+        yaw = maths.yaw_of(head.orientation) + draw.normal(0, 1.0, n)
         r = np.sqrt(draw.uniform(low**2, high**2, n))
         ring = here + np.stack([-np.sin(yaw) * r, -np.cos(yaw) * r], 1)
         if near is not None:
@@ -228,7 +228,7 @@ class Layout:
         distance = np.hypot(*to.T)
         fit = 1 - np.clip(np.maximum(low - distance, distance - high) / high, 0, 1) * 4
         ahead = (to @ head.forward[[0, 2]]) / np.maximum(distance, 0.1)
-        score = 2 * fit + 0.5 * ahead
+        score = 2 * fit + 1.2 * ahead
         living = arrays.state > 0
         if living.any():
             gap = np.linalg.norm(arrays.position[living][None, :, [0, 2]] - centres[:, None], axis=2)

@@ -25,9 +25,10 @@ _INTEREST_HALF_LIFE_S = 40.0
 _PLACE_INTERVAL_S = 0.4  # at most so often something new comes, once the world is populated
 _TURNOVER_S = 5.0  # a full world still changes: one ignored thing out of sight makes room
 _LOOK_NS = 100_000_000  # between two looks at what was left behind
-_WALKING_TURNOVER_S = 0.5  # … and more often where the user has walked on to where little stands
+_WALKING_S = 0.2  # between two changes where the user has walked on to where little stands
 _AHEAD_M, _AHEAD_OBJECTS = 14.0, 14
-_FAR_M = 60.0  # what is farther than this and behind the user goes
+_FAR_M = (16.0, 12.0, 60.0)  # out of sight and farther than this (at radius 0, per metre of radius, at most) goes
+_INTERESTING = 1.0
 
 
 class Bank(Protocol):
@@ -212,12 +213,11 @@ class SceneManager:
         if len(self.store) >= self._max:
             if now_ns < self._next_turnover_ns or not self._make_room(head):
                 return
-            wait_s = 0.0 if self.hurry else _WALKING_TURNOVER_S if self._empty_ahead(head) else _TURNOVER_S
-            self._next_turnover_ns = now_ns + int(wait_s * 1e9)
+            self._next_turnover_ns = now_ns + self._pause_ns(_TURNOVER_S, head)
         generated = self._bank.take()
         if generated is None:
             return
-        self._next_place_ns = now_ns + int(not self.hurry and _PLACE_INTERVAL_S * 1e9)
+        self._next_place_ns = now_ns + self._pause_ns(_PLACE_INTERVAL_S, head)
         place = self._layout.place(
             generated.category, generated.request_id, generated.mesh, self.store.arrays(), head,
             self._near_for(generated.category),
@@ -246,6 +246,12 @@ class SceneManager:
         worth = store.interest[slots] - distance / (6.0 + 8.0 * a.radius[slots]) + 0.8 * ahead
         return slots, worth, hidden
 
+    def _pause_ns(self, usual_s: float, head: Pose) -> int:
+        """Until the next change: shorter where little stands ahead, none when benchmarks hurry."""
+        if self.hurry:
+            return 0
+        return int((min(usual_s, _WALKING_S) if self._empty_ahead(head) else usual_s) * 1e9)
+
     def _empty_ahead(self, head: Pose) -> bool:
         a = self.store.arrays()
         to = a.position - head.position
@@ -264,6 +270,8 @@ class SceneManager:
     def _retire_far(self, head: Pose) -> None:
         """What the user has walked away from goes without being asked, one at a time."""
         slots, worth, hidden = self._worth(head)
-        far = hidden & (np.linalg.norm(self.store.position[slots] - head.position, axis=1) > _FAR_M)
+        limit = np.minimum(_FAR_M[0] + _FAR_M[1] * self.store.radius[slots], _FAR_M[2])
+        far = hidden & (np.linalg.norm(self.store.position[slots] - head.position, axis=1) > limit)
+        far &= self.store.interest[slots] < _INTERESTING
         if far.any():
             self.dismiss(self.store.handle(int(slots[int(np.argmin(np.where(far, worth, np.inf)))])))
