@@ -61,6 +61,7 @@ class SimBase:
     def __init__(self) -> None:
         self.things: dict[int, Thing] = {}
         self.paths: dict[str, int] = {}
+        self._texts: dict[int, str] = {}
         self.calls: collections.Counter[str] = collections.Counter()
         self.breaches: list[str] = []
         self.leaks: list[str] = []
@@ -122,10 +123,12 @@ class SimBase:
         return [handle for handle, thing in self.things.items() if thing.kind == kind]
 
     def path_of(self, text: str) -> int:
-        return self.paths.setdefault(text, len(self.paths) + 1)
+        path = self.paths.setdefault(text, len(self.paths) + 1)
+        self._texts[path] = text
+        return path
 
     def text_of(self, path: Any) -> str:
-        return next((text for text, known in self.paths.items() if known == number(path)), "")
+        return self._texts.get(number(path), "")
 
     @staticmethod
     def room_for(capacity: int, count: Any, needed: int) -> bool:

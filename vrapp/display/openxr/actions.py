@@ -40,6 +40,7 @@ class Controllers:
         self._actions: dict[str, Any] = {}
         self._spaces: dict[tuple[str, int], Any] = {}
         self._gaze_space: Any = None
+        self._get_infos: dict[tuple[str, int | None], Any] = {}
         with Owned() as made:
             self._make_actions(instance, made, gaze)
             self._suggest(instance, gaze)
@@ -119,12 +120,12 @@ class Controllers:
 
     def value(self, name: str, hand: int) -> float:
         """A trigger, 0…1; 0 while inactive."""
-        state = xr.get_action_state_float(self._session, self._get_info(name, self._hands[hand]))
+        state = xr.get_action_state_float(self._session, self._get_info(name, hand))
         return min(max(float(state.current_state), 0.0), 1.0) if state.is_active else 0.0
 
     def stick(self, hand: int) -> tuple[float, float]:
         """x right, y forward, -1…1."""
-        state = xr.get_action_state_vector2f(self._session, self._get_info("stick", self._hands[hand]))
+        state = xr.get_action_state_vector2f(self._session, self._get_info("stick", hand))
         if not state.is_active:
             return 0.0, 0.0
         return float(state.current_state.x), float(state.current_state.y)
@@ -133,7 +134,7 @@ class Controllers:
         """Buttons held down on either hand."""
         held = Button(0)
         for name, button in _BUTTONS.items():
-            state = xr.get_action_state_boolean(self._session, self._get_info(name, xr.NULL_PATH))
+            state = xr.get_action_state_boolean(self._session, self._get_info(name, None))
             if state.is_active and state.current_state:
                 held |= button
         return held
@@ -148,8 +149,13 @@ class Controllers:
         info = xr.HapticActionInfo(action=self._actions["haptic"], subaction_path=self._hands[hand])
         xr.apply_haptic_feedback(self._session, info, pulse)
 
-    def _get_info(self, name: str, path: Any) -> Any:
-        return xr.ActionStateGetInfo(action=self._actions[name], subaction_path=path)
+    def _get_info(self, name: str, hand: int | None) -> Any:
+        """For one hand, or None for either. Made once: building a structure costs more than the call."""
+        key = (name, hand)
+        if key not in self._get_infos:
+            path = xr.NULL_PATH if hand is None else self._hands[hand]
+            self._get_infos[key] = xr.ActionStateGetInfo(action=self._actions[name], subaction_path=path)
+        return self._get_infos[key]
 
     def close(self) -> None:
         """Destroy spaces, actions and set, last made first."""
