@@ -280,6 +280,19 @@ def test_a_file_that_can_grow_no_more_is_followed_by_another(tmp_path: Path) -> 
 
 
 @posix
+def test_too_little_shared_memory_is_told(tmp_path: Path) -> None:
+    """As in a container: it must be told, not end in a bus error at some later frame."""
+    if subprocess.run(["unshare", "-rm", "true"], check=False).returncode or not Path("/dev/shm").is_dir():
+        pytest.skip("no mount namespaces on this machine")
+    program, folder = visit(tmp_path, shell='mount -t tmpfs -o size=1m tmpfs /dev/shm && "$@"')
+    _, err = program.communicate(timeout=60)
+    assert program.returncode == 2
+    assert err.startswith("No shared memory is left for recording")
+    assert err.count("\n") == 1
+    assert list(folder.iterdir()) == []
+
+
+@posix
 @pytest.mark.slow
 def test_a_disk_that_fills_up_is_told_at_the_end(tmp_path: Path) -> None:
     """The world goes on; the exit says that the recording is not whole. What fitted is readable."""

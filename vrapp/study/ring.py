@@ -12,6 +12,7 @@ stands for. It then finds the wrong CRC, or the position of an earlier lap, and 
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -68,6 +69,8 @@ class Ring:
             raise ValueError(f"the capacity is a positive multiple of 8 bytes, not {capacity}")
         self._memory = SharedMemory(name, create=name is None, size=HEADER_BYTES + capacity if name is None else 0)
         self._owner = name is None
+        if name is None:
+            self._reserve(HEADER_BYTES + capacity)
         self.name = self._memory.name
         memory = self._memory.buf
         assert memory is not None  # it is open
@@ -78,6 +81,17 @@ class Ring:
         self._bytes = memory[HEADER_BYTES : HEADER_BYTES + self._capacity]
         self._head = self._words[Word.HEAD]
         self._sequence = self._words[Word.SEQUENCE]
+
+    def _reserve(self, size: int) -> None:
+        """Have the memory now: where it is short, writing to what is only promised would kill the process."""
+        if not hasattr(os, "posix_fallocate"):
+            return
+        try:
+            os.posix_fallocate(self._memory._fd, 0, size)  # type: ignore[attr-defined]
+        except OSError:
+            self._memory.close()
+            self.remove()
+            raise
 
     def __getitem__(self, word: Word) -> int:
         """A word of the header."""
