@@ -13,7 +13,7 @@ from torch import nn
 class Ema:
     """Exponential moving average of a module's floating-point state (Polyak), with a warm start."""
 
-    def __init__(self, module: nn.Module, decay: float = 0.999) -> None:
+    def __init__(self, module: nn.Module, decay: float = 0.997) -> None:
         self.decay = decay
         self.steps = 0
         self.shadow = {name: value.detach().clone() for name, value in module.state_dict().items()}

@@ -78,11 +78,22 @@ def scores(model: ShapeClassifier, distance: Tensor, look: Tensor) -> tuple[Tens
     return model.out(features), features
 
 
-@torch.no_grad()
-def recognition(train: ShapeData, test: ShapeData, sampled: Tensor, labels: Tensor, work: Path) -> dict[str, float]:
+def recognition(
+    train: ShapeData,
+    test: ShapeData,
+    sampled: Tensor,
+    labels: Tensor,
+    work: Path,
+    plan: ClassifierTraining | None = None,
+) -> dict[str, float]:
     """Accuracy on the test models and on sampled grids (B, 7, 64³) with labels (B,), their ratio, and
-    the Fréchet distance of the judge's features (of this project: compare with nothing else)."""
-    model = judge(train, work)
+    the Fréchet distance of the judge's features (of this project: compare with nothing else).
+    """
+    return _recognised(judge(train, work, plan), test, sampled, labels)
+
+
+@torch.no_grad()
+def _recognised(model: ShapeClassifier, test: ShapeData, sampled: Tensor, labels: Tensor) -> dict[str, float]:
     rows = [scores(model, *test.batch(i, torch.Generator(), None)) for i in torch.split(torch.arange(len(test)), 16)]
     logits, features = (torch.cat(parts) for parts in zip(*rows, strict=True))
     made = [scores(model, *split_grid(grids)) for grids in torch.split(sampled, 16)]

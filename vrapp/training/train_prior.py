@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from torch.nn import functional
 from vrapp.models.prior import LatentPrior, PriorConfig
 from vrapp.models.vae import ShapeVAE
 from vrapp.training.augment import MILD
+from vrapp.training.checkpoint import save_checkpoint
 from vrapp.training.shape_data import ShapeData
 from vrapp.training.train_vae import balanced_weights
 
@@ -76,10 +78,13 @@ def train_prior(
     plan: PriorTraining,
     progress: Callable[[int, dict[str, float]], None] | None = None,
     start_from: LatentPrior | None = None,
+    keep: Path | None = None,
 ) -> tuple[LatentPrior, dict[str, float]]:
     """The prior with the best held-out likelihood, in eval mode, and its figures (nats a number).
 
-    `start_from` is a prior of an earlier state of the same VAE, to go on from."""
+    `start_from` is a prior of an earlier state of the same VAE, to go on from.  The best state so far is
+    written to `keep`.
+    """
     torch.manual_seed(plan.seed)
     rng = torch.Generator().manual_seed(plan.seed)
     prior = LatentPrior(config)
@@ -106,6 +111,8 @@ def train_prior(
         if held_out < best:
             best, best_state, waited = held_out, copy.deepcopy(prior.state_dict()), 0
             figures = {**row, "step": float(step)}
+            if keep is not None:
+                save_checkpoint(keep, {"prior": best_state, "figures": figures})
         if progress:
             progress(step, row)
         if waited >= plan.patience or time.monotonic() - started > plan.seconds:
