@@ -29,7 +29,9 @@ class DisplayOptions:
 def _open_openxr(options: DisplayOptions) -> Display:
     from vrapp.display.openxr.probe import open_headset
 
-    return open_headset(options.clock, options.size, options.title, options.resolution_scale, options.wait_for_headset)
+    return open_headset(
+        options.clock, options.size, options.title, options.resolution_scale, options.pace_hz, options.wait_for_headset
+    )
 
 
 def _open_desktop(options: DisplayOptions) -> Display:

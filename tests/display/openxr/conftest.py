@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sim_install import in_place_of_raw_functions
@@ -28,8 +29,8 @@ def start(runtime: SimulatedRuntime) -> Iterator[Start]:
     """Opens displays, closes them, and looks for what they left behind."""
     visits: list[Visit] = []
 
-    def open_one(wait: bool = False) -> Visit:
-        visits.append(Visit(runtime, FixedClock(), wait))
+    def open_one(**options: Any) -> Visit:
+        visits.append(Visit(runtime, FixedClock(), **options))
         return visits[-1]
 
     yield open_one

@@ -17,7 +17,7 @@ from sim_frames import S, SimFrames
 ALL_EXTENSIONS = (
     "XR_KHR_opengl_enable", "XR_MNDX_egl_enable", "XR_KHR_convert_timespec_time", "XR_EXT_local_floor",
     "XR_EXT_hand_tracking", "XR_EXT_hand_interaction", "XR_EXT_eye_gaze_interaction",
-    "XR_EXT_hp_mixed_reality_controller", "XR_KHR_visibility_mask", "XR_KHR_composition_layer_depth",
+    "XR_EXT_hp_mixed_reality_controller", "XR_FB_display_refresh_rate", "XR_KHR_visibility_mask",
 )  # fmt: skip
 
 
@@ -30,6 +30,7 @@ class SimulatedRuntime(SimFrames):
         self.api_versions = ((1, 1), (1, 0))
         self.connected, self.worn = True, True
         self.least_gl = (4, 0)
+        self.rates_hz = [72.0, 90.0, 120.0]
         self.states: list[xr.SessionState] = []
         self._events: collections.deque[Any] = collections.deque()
         self._leaving = self._asked_gl = False
@@ -177,6 +178,18 @@ class SimulatedRuntime(SimFrames):
         if self.room_for(capacity, count, len(self.blend_modes)):
             for k, mode in enumerate(self.blend_modes):
                 out[k] = mode.value
+
+    def xrEnumerateDisplayRefreshRatesFB(self, session: Any, capacity: int, count: Any, out: Any) -> None:
+        self.get(session, "session")
+        if self.room_for(capacity, count, len(self.rates_hz)):
+            for k, hz in enumerate(self.rates_hz):
+                out[k] = hz
+
+    def xrRequestDisplayRefreshRateFB(self, session: Any, hz: Any) -> None:
+        value = float(getattr(hz, "value", hz))
+        if value not in self.rates_hz:
+            raise Refused(R.ERROR_DISPLAY_REFRESH_RATE_UNSUPPORTED_FB, f"{value} Hz")
+        self.period_ns = round(1e9 / value)
 
     # Session.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from sim_runtime import SimulatedRuntime
 
@@ -14,9 +15,9 @@ from vrapp.display.openxr.display import OpenXRDisplay
 class Visit:
     """A display on the simulated runtime, and its loop."""
 
-    def __init__(self, runtime: SimulatedRuntime, clock: FixedClock, wait: bool = False) -> None:
+    def __init__(self, runtime: SimulatedRuntime, clock: FixedClock, **options: Any) -> None:
         self.runtime, self.clock = runtime, clock
-        self.display = OpenXRDisplay(clock, (96, 64), "test", wait=wait)
+        self.display = OpenXRDisplay(clock, (96, 64), "test", **options)
         self.counts: list[int] = []
         self.snapshot = InputSnapshot(0)
 

@@ -36,14 +36,20 @@ class OpenXRDisplay:
     name = "openxr"
 
     def __init__(
-        self, clock: Clock, mirror_size: tuple[int, int], title: str, resolution_scale: float = 1.0, wait: bool = False
+        self,
+        clock: Clock,
+        mirror_size: tuple[int, int],
+        title: str,
+        resolution_scale: float = 1.0,
+        refresh_hz: float | None = None,
+        wait: bool = False,
     ) -> None:
-        """``wait``: start in the window where no headset can be had yet. Else raises DisplayUnavailable."""
+        """``wait``: start in the window while no headset is connected. Else raises DisplayUnavailable."""
         self._desk = _open_desk(clock, mirror_size, title)
         self.ctx: Any = self._desk.ctx
         self._mirror = Mirror(self._desk) if isinstance(self._desk, DesktopDisplay) else None
         surfaceless = self._mirror is None
-        self._link = HeadsetLink(self.ctx, clock, surfaceless, resolution_scale)
+        self._link = HeadsetLink(self.ctx, clock, surfaceless, resolution_scale, refresh_hz)
         self._input = HeadsetOrDesk(self)
         self._worn: Headset | None = None  # the headset that this frame was begun on
         self._failure: xr.XrException | None = None  # met within the frame, dealt with after it
@@ -54,7 +60,7 @@ class OpenXRDisplay:
         try:
             self._link.connect()
         except (DisplayUnavailable, GraphicsError):
-            if not (wait and self._link.hopeful and self._mirror):
+            if not (wait and self._link.waiting and self._mirror):
                 self.close()
                 raise
 
@@ -176,7 +182,7 @@ class OpenXRDisplay:
         if worn is None:
             self._desk.end_frame()
             return
-        self._mirror_eye(worn)
+        mirrored = self._mirror_eye(worn)
         # The frame is ended even after a failure: the runtime counts begun frames.
         failure, self._failure = self._failure, None
         try:
@@ -187,13 +193,16 @@ class OpenXRDisplay:
             self._link.lose(failure)
         else:
             self._link.worked()
-        if self._mirror:
+        if mirrored and self._mirror:
             self.overlay()
             self._mirror.show()
 
-    def _mirror_eye(self, worn: Headset) -> None:
-        if self._mirror and (drawn := worn.drawn_framebuffer()) is not None:
-            self._mirror.copy(drawn)
+    def _mirror_eye(self, worn: Headset) -> bool:
+        drawn = worn.drawn_framebuffer()
+        if self._mirror is None or drawn is None:
+            return False
+        self._mirror.copy(drawn)
+        return True
 
     def describe(self) -> str:
         """Headset, runtime, pixels and floor; or why there is none."""

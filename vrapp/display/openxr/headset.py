@@ -17,7 +17,7 @@ from vrapp.core.clock import Clock
 from vrapp.core.display import FrameTiming, Target
 from vrapp.core.input import InputSnapshot
 from vrapp.core.pose import View
-from vrapp.display.openxr import swapchains, views
+from vrapp.display.openxr import refresh, swapchains, views
 from vrapp.display.openxr.binding import graphics_binding
 from vrapp.display.openxr.headset_input import HeadsetInput
 from vrapp.display.openxr.instance import Instance
@@ -35,8 +35,19 @@ _FAREWELL_FRAMES = 90  # at most, while the runtime winds the session down
 class Headset:
     """Owns session, spaces, swapchains and input. ``size``: pixels of one eye."""
 
-    def __init__(self, instance: Instance, ctx: Any, clock: Clock, surfaceless: bool, scale: float) -> None:
-        """Make everything; what was made is destroyed again where a later part fails."""
+    def __init__(
+        self,
+        instance: Instance,
+        ctx: Any,
+        clock: Clock,
+        surfaceless: bool,
+        scale: float,
+        refresh_hz: float | None = None,
+    ) -> None:
+        """Make everything; what was made is destroyed again where a later part fails.
+
+        ``refresh_hz``: wanted, where headset and runtime let the program choose; None leaves it to the user.
+        """
         self._instance, self._clock = instance, clock
         self.states = SessionStateMachine()
         self._index = -1
@@ -60,6 +71,8 @@ class Headset:
                 self._eyes.append(eye)
             self._input = HeadsetInput(instance, self._session, self.stage)
             made.destroys(self._input.close)
+            if refresh_hz and refresh.EXTENSION in instance.extensions:
+                refresh.request_rate(self._session, refresh_hz)
             self._bridge = TimeBridge(clock, instance.handle, instance.extensions)
             self._owned = made.pop_all()
 

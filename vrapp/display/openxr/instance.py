@@ -8,7 +8,7 @@ from typing import Any
 import xr
 
 from vrapp.core.errors import DisplayUnavailable, GraphicsError
-from vrapp.display.openxr import binding, time_bridge
+from vrapp.display.openxr import binding, refresh, time_bridge
 from vrapp.display.openxr.owned import Owned
 from vrapp.display.openxr.results import check
 
@@ -20,6 +20,7 @@ OPTIONAL_EXTENSIONS = (
     "XR_EXT_hand_tracking",
     "XR_EXT_hand_interaction",
     "XR_EXT_eye_gaze_interaction",
+    refresh.EXTENSION,
 )
 _VERSIONS = ((1, 1), (1, 0))
 

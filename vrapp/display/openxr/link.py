@@ -37,11 +37,12 @@ class HeadsetLink:
     for a headset costs one quick call; only a lost runtime means connecting anew.
     """
 
-    def __init__(self, ctx: Any, clock: Clock, surfaceless: bool, scale: float) -> None:
+    def __init__(self, ctx: Any, clock: Clock, surfaceless: bool, scale: float, refresh_hz: float | None) -> None:
         self.headset: Headset | None = None
         self.lost: str | None = None
         self.runtime = self.system = ""
-        self._ctx, self._clock, self._surfaceless, self._scale = ctx, clock, surfaceless, scale
+        self._ctx, self._clock, self._surfaceless = ctx, clock, surfaceless
+        self._scale, self._refresh_hz = scale, refresh_hz
         self._instance: Instance | None = None
         self._failures = 0
         self._next_try_ns = 0
@@ -67,13 +68,15 @@ class HeadsetLink:
             self._instance = Instance(self._surfaceless)
         instance = self._instance
         instance.find_headset(divmod(self._ctx.version_code // 10, 10))
-        self.headset = Headset(instance, self._ctx, self._clock, self._surfaceless, self._scale)
+        self.headset = Headset(
+            instance, self._ctx, self._clock, self._surfaceless, self._scale, self._refresh_hz
+        )  # fmt: skip
         self.runtime, self.system, self.lost = instance.runtime, instance.system_name, None
 
     @property
-    def hopeful(self) -> bool:
-        """Whether the headset may still come (back)."""
-        return self._next_try_ns < _NEVER_NS
+    def waiting(self) -> bool:
+        """The runtime is there and takes the program, but no headset is connected yet."""
+        return self._instance is not None and self.headset is None
 
     def retry(self) -> bool:
         """Try again where it is time to. True when the headset is back."""
@@ -94,7 +97,7 @@ class HeadsetLink:
         """Close what the error has made useless and note when to try again."""
         remedy = remedy_for(error)
         self._close_headset()
-        if remedy in (Remedy.INSTANCE, Remedy.STOP) or self._failures:
+        if remedy in (Remedy.INSTANCE, Remedy.STOP) or (remedy is Remedy.SESSION and self._failures):
             self._close_instance()
         reason = f"{_SENTENCES[remedy]} ({describe(error)})"
         if remedy is not Remedy.WAIT:

@@ -67,7 +67,12 @@ def require_runtime() -> Path:
 
 
 def open_headset(
-    clock: Clock, mirror_size: tuple[int, int], title: str, resolution_scale: float = 1.0, wait: bool = False
+    clock: Clock,
+    mirror_size: tuple[int, int],
+    title: str,
+    resolution_scale: float = 1.0,
+    refresh_hz: float | None = None,
+    wait: bool = False,
 ) -> Display:
     """The headset with its mirror window. ``wait``: also where no headset is connected *yet*.
 
@@ -80,4 +85,4 @@ def open_headset(
         from vrapp.display.openxr.display import OpenXRDisplay
     except (AttributeError, ImportError, OSError) as e:
         raise DisplayUnavailable(f"The Python package pyopenxr cannot be loaded ({e}); reinstall it.") from e
-    return OpenXRDisplay(clock, mirror_size, title, resolution_scale, wait)
+    return OpenXRDisplay(clock, mirror_size, title, resolution_scale, refresh_hz, wait)
