@@ -150,12 +150,14 @@ def test_opengl_is_really_started(gl_context: object) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    shutil.copy(RUN, tmp_path / "run.py")
-    (tmp_path / "pyproject.toml").write_text(PYPROJECT)
-    (tmp_path / "vrapp").mkdir()
-    (tmp_path / "vrapp" / "__init__.py").touch()
-    (tmp_path / "vrapp" / "__main__.py").write_text("import sys\nprint(sys.argv[1:], sys.prefix)\nsys.exit(7)\n")
-    return tmp_path
+    folder = tmp_path / "my projects ü"
+    folder.mkdir()
+    shutil.copy(RUN, folder / "run.py")
+    (folder / "pyproject.toml").write_text(PYPROJECT)
+    (folder / "vrapp").mkdir()
+    (folder / "vrapp" / "__init__.py").touch()
+    (folder / "vrapp" / "__main__.py").write_text("import sys\nprint(sys.argv[1:], sys.prefix)\nsys.exit(7)\n")
+    return folder
 
 
 def begin(project: Path, *words: str) -> subprocess.Popen[str]:
