@@ -73,6 +73,19 @@ def test_keeping_chairs_makes_chairs() -> None:
     assert top.share == pytest.approx(share[CHAIR], abs=0.1)
 
 
+def test_the_summary_follows_what_is_learnt_and_who_decides() -> None:
+    a, gallery = adaptation(), Gallery()
+    assert a.summary() is a.summary()
+    assert (a.summary().observations, a.summary().policy) == (0, "adaptive")
+    keep_one_of(a, gallery, CHAIR)
+    learnt = a.summary()
+    assert (learnt.observations, learnt.top[0].category) == (1, CHAIR)
+    assert learnt.component_weight.shape == learnt.component_sd.shape == (K,)
+    assert learnt.top[0].sd < 1.5
+    a.use("random")
+    assert a.summary().top[0].share == pytest.approx(1 / CATEGORIES)
+
+
 def test_one_keep_already_shows() -> None:
     a, gallery = adaptation(), Gallery()
     keep_one_of(a, gallery, CHAIR)

@@ -16,6 +16,7 @@ from vrapp.core.generation import Steering
 from vrapp.core.maths import Array
 from vrapp.core.scene import ObjectLookup
 
+_TOP = 6  # categories in a summary
 _HOLD_FULL_S = 4.0  # holding so long says as much as a hold can
 #: What an act says, beside keeping (1). RELEASE and THROW carry the holding time.
 WEIGHT = {Act.KEEP: 1.0, Act.MORE: 1.0, Act.DISMISS: 0.7, Act.RELEASE: 0.5, Act.THROW: 0.3, Act.GAZE: 0.15}
@@ -63,6 +64,7 @@ class Adaptation:
         if decisions:
             self._policies["yoked"] = YokedPolicy(decisions)
         self._active = self._policies["adaptive"]
+        self._summary: Summary | None = None
         self.use(policy)
 
     @property
@@ -99,19 +101,25 @@ class Adaptation:
         """What to make for this request."""
         return self._active.propose(request_id)
 
-    def summary(self, top: int = 6) -> Summary:
-        """The current preference, the most liked categories first."""
-        f, mean, sd = self.features, self.preference.mean, self.preference.sd()
-        share = self.expected_shares()
-        best = np.argsort(-share, kind="stable")[:top]
-        rows = tuple(CategoryPreference(int(c), float(mean[c]), float(sd[c]), float(share[c])) for c in best)
-        return Summary(self.policy, self.preference.observations, rows, mean[f.latent_slice], sd[f.latent_slice])
+    def summary(self) -> Summary:
+        """The current preference, the most liked categories first. Worked out anew only after something was learnt."""
+        told = self._summary
+        if told is None or (told.policy, told.observations) != (self.policy, self.preference.observations):
+            told = self._summary = self._summarised()
+        return told
 
     def expected_shares(self, draws: int = 64) -> np.ndarray:
         """(categories,) the share of each among the next requests, if nothing more is learnt."""
         if not isinstance(self._active, AdaptivePolicy):
             return np.full(self.features.categories, 1.0 / self.features.categories)
         return self._active.shares(draws)
+
+    def _summarised(self) -> Summary:
+        f, mean, sd = self.features, self.preference.mean, self.preference.sd()
+        share = self.expected_shares()
+        best = np.argsort(-mean[: f.categories], kind="stable")[:_TOP]
+        rows = tuple(CategoryPreference(int(c), float(mean[c]), float(sd[c]), float(share[c])) for c in best)
+        return Summary(self.policy, self.preference.observations, rows, mean[f.latent_slice], sd[f.latent_slice])
 
     def _learn(self, event: Event, objects: ObjectLookup) -> None:
         chosen = objects.facts(event.handle)

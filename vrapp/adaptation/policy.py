@@ -20,7 +20,7 @@ EXPLORATION = 0.2  # share of requests that ask for any category at all
 TEMPERATURE = 0.85
 CANDIDATES = 4  # draws of the prior of which the most promising is made
 NEARNESS = 0.6
-_SHARPNESS = 1.4  # of the choice between categories, given sampled weights
+_SHARPNESS = 2.0  # of the choice between categories, given sampled weights
 _KEY = 0xADA
 
 
