@@ -23,7 +23,7 @@ def display(screen: str) -> Iterator[DesktopDisplay]:
     opened.close()
 
 
-def frames_until(display: DesktopDisplay, done: Callable[[InputSnapshot], bool], limit: int = 300) -> InputSnapshot:
+def frames_until(display: DesktopDisplay, done: Callable[[InputSnapshot], bool], limit: int = 2000) -> InputSnapshot:
     """Run the display's loop until ``done``; the limit is in frames, not in seconds."""
     for _ in range(limit):
         timing = display.begin_frame()

@@ -9,7 +9,7 @@ the grip is closed while an arm is stretched out, as the game's player would hav
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -83,12 +83,12 @@ def _euler_zxy(angles: Array) -> Array:
 
 def tour_of(joints: dict[str, Joint], start: int, count: int) -> Records:
     """``count`` records from frame ``start``: the head begins over the origin and looks along -Z."""
-    grips = {side: _squeezes(joints, side)[start : start + count] for side in ("Left", "Right")}
-    snapshots = [_person(joints, f, (grips["Left"][i], grips["Right"][i])) for i, f in enumerate(range(start, start + count))]  # fmt: skip  # noqa: E501
-    head = snapshots[0].head
+    left, right = _squeezes(joints, "Left"), _squeezes(joints, "Right")
+    people = [_person(joints, frame, (left[frame], right[frame])) for frame in range(start, start + count)]
+    head = people[0].head
     floor = Pose(head.position * maths.vec3(1, 0, 1), maths.quat_from_yaw_pitch(maths.yaw_of(head.orientation), 0))
-    from_clip = floor.inverse()
-    packed = [pack_snapshot(_moved(s, from_clip, round(i * 1e9 / RATE_HZ))) for i, s in enumerate(snapshots)]
+    stage_from_clip = floor.inverse()
+    packed = [pack_snapshot(_moved(p, stage_from_clip, round(i * 1e9 / RATE_HZ))) for i, p in enumerate(people)]
     return np.frombuffer(b"".join(packed), INPUT_DTYPE).copy()
 
 
@@ -102,16 +102,18 @@ def _squeezes(joints: dict[str, Joint], side: str) -> list[float]:
 
 
 def _person(joints: dict[str, Joint], frame: int, squeezes: tuple[float, float]) -> InputSnapshot:
-    """Head and hands at one frame, in the clip's world but with OpenXR's axes."""
+    """Head and hands at one frame, in the clip's place but with OpenXR's axes."""
     about = Pose(orientation=maths.quat_from_axis_angle(*_OPENXR_FROM_CLIP))
-    at = {name: Pose(joint.position[frame], joint.orientation[frame]) for name, joint in joints.items()}
-    head = at["Head"] @ Pose(_EYES_FROM_HEAD_M) @ about
-    hands = tuple(_hand(at[f"{side}Hand"], out, squeezes[i]) for i, (side, out) in enumerate((("Left", 1), ("Right", -1))))  # fmt: skip  # noqa: E501
-    world = about.inverse()
-    hands = tuple(HandState(world @ h.grip, world @ h.aim, squeeze=h.squeeze) for h in hands)
+    openxr_from_clip = about.inverse()
+
+    def at(name: str) -> Pose:
+        joint = joints[name]
+        return openxr_from_clip @ Pose(joint.position[frame], joint.orientation[frame])
+
+    head = at("Head") @ Pose(_EYES_FROM_HEAD_M) @ about
+    hands = (_hand(at("LeftHand"), 1, squeezes[0]), _hand(at("RightHand"), -1, squeezes[1]))
     valid = Valid.HEAD | Valid.LEFT_HAND | Valid.RIGHT_HAND
-    head = world @ head
-    return InputSnapshot(0, head, (hands[0], hands[1]), Button(0), valid, SourceKind.TRACE, head)
+    return InputSnapshot(0, head, hands, Button(0), valid, SourceKind.TRACE, head)
 
 
 def _hand(wrist: Pose, out: int, squeeze: float) -> HandState:
@@ -133,10 +135,8 @@ def _from_axes(x: Array, z: Array) -> Array:
 
 def _moved(person: InputSnapshot, stage_from_clip: Pose, time_ns: int) -> InputSnapshot:
     head = stage_from_clip @ person.head
-    hands = tuple(HandState(stage_from_clip @ h.grip, stage_from_clip @ h.aim, squeeze=h.squeeze) for h in person.hands)
-    return InputSnapshot(
-        time_ns, head, (hands[0], hands[1]), person.buttons, person.valid, person.source, head
-    )  # fmt: skip
+    left, right = (replace(h, grip=stage_from_clip @ h.grip, aim=stage_from_clip @ h.aim) for h in person.hands)
+    return replace(person, time_ns=time_ns, head=head, gaze=head, hands=(left, right))
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ _WINDOW_LIBRARIES: dict[str, dict[str, Any]] = {
     "win32": {"libgl": "opengl32.dll"},
 }
 _EGL_LIBRARIES: dict[str, Any] = {"backend": "egl", "libgl": "libGL.so.1", "libegl": "libEGL.so.1"}
+_MOST_DEVICES = 4
 
 _TOO_OLD = (
     "This machine's OpenGL driver does not offer version 4.5 core, which vrapp needs; "
@@ -28,12 +29,17 @@ _TOO_OLD = (
 def headless_context() -> Any:
     """A standalone EGL context (moderngl.Context) that needs no window system.
 
+    Takes the first EGL device that works: in a container the first may be a GPU that is out of reach.
     Raises DisplayUnavailable where EGL or its driver is missing, GraphicsError below OpenGL 4.5.
     """
-    try:
-        return moderngl.create_context(standalone=True, require=GL_VERSION, **_EGL_LIBRARIES)
-    except Exception as e:  # moderngl and glcontext raise bare Exception for every reason
-        raise _explain(str(e)) from e
+    reasons: list[Exception] = []
+    for device in range(_MOST_DEVICES):
+        try:
+            settings = {**_EGL_LIBRARIES, "device_index": device}
+            return moderngl.create_context(standalone=True, require=GL_VERSION, **settings)
+        except Exception as e:  # moderngl and glcontext raise bare Exception for every reason
+            reasons.append(e)
+    raise _explain(str(reasons[0])) from reasons[0]
 
 
 def release_headless_context(ctx: Any) -> None:

@@ -64,6 +64,8 @@ class OffscreenDisplay:
 
     def begin_frame(self) -> FrameTiming:
         """Wait for the pace."""
+        if self._window:
+            self._window.poll_events()  # or the system takes the program for hung
         return self._pace.wait()
 
     def views(self, snapshot: InputSnapshot) -> tuple[View, ...]:
