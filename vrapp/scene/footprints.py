@@ -27,6 +27,13 @@ class Footprints:
     def __len__(self) -> int:
         return len(self.yaw)
 
+    def without(self, slot: int) -> Footprints:
+        """All but one object's."""
+        keep = self.slots != slot
+        return Footprints(
+            self.centre[keep], self.half[keep], self.yaw[keep], self.low[keep], self.high[keep], self.slots[keep]
+        )
+
 
 def footprints(arrays: SceneArrays, among: np.ndarray | None = None) -> Footprints:
     """The footprints of all objects (or of the slots ``among``) that are not leaving, at full growth."""

@@ -279,7 +279,8 @@ class Layout:
         local = np.stack([places[:, 0], heights, places[:, 1]], 1) * edge
         points = arrays.position[slot] + maths.rotate(q, local.astype(np.float32))
         centres = points[:, [0, 2]]
-        free = self._free(centres, mesh, size, np.full(len(centres), yaw), points[:, 1] + 0.002, prints, gap=0.015)
+        others = prints.without(slot)  # a rim around the top is no obstacle
+        free = self._free(centres, mesh, size, np.full(len(centres), yaw), points[:, 1], others, gap=0.015)
         # Not under a shelf's or a hutch's own roof, and not higher than one can see.
         free &= points[:, 1] < 1.7
         if not free.any():
