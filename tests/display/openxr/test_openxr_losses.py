@@ -1,5 +1,6 @@
 """Losing and finding: every call may fail in every way, and the world goes on."""
 
+from ctypes import cast
 from pathlib import Path
 
 import pytest
@@ -76,10 +77,30 @@ def test_a_failing_destroy_does_not_keep_the_others(runtime: SimulatedRuntime, s
     runtime.leaks.clear()
 
 
-def test_no_headset_is_said(runtime: SimulatedRuntime, start: Start) -> None:
+def test_no_headset_is_said_once(runtime: SimulatedRuntime, start: Start, caplog: pytest.LogCaptureFixture) -> None:
     runtime.connected = False
     with pytest.raises(DisplayUnavailable, match="No headset is connected"):
         start()
+    assert caplog.records == []  # the error says it
+
+
+def test_a_loss_is_told_once_and_the_return_too(
+    runtime: SimulatedRuntime, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    visit = start()
+    visit.frames(4)
+    runtime.connected = False
+    runtime.fail("xrEndFrame", R.ERROR_SESSION_LOST)
+    for _ in range(5):
+        visit.frames(2)
+        visit.wait_s(60)
+    runtime.connected = True
+    visit.frames(5)
+    told = [record.getMessage() for record in caplog.records]
+    assert sum("session was lost" in line for line in told) == 1
+    assert sum("No headset is connected" in line for line in told) == 1
+    assert sum("headset is back" in line for line in told) == 1
 
 
 def test_the_runtime_says_it_is_losing_the_session(runtime: SimulatedRuntime, start: Start) -> None:
@@ -171,6 +192,21 @@ def test_a_session_that_fails_every_time_is_given_up(runtime: SimulatedRuntime, 
     assert visit.display.lost is not None
     assert 3 <= runtime.calls["xrCreateSession"] <= 8
     assert visit.counts[-1] == 1
+
+
+def test_events_of_a_lost_session_do_not_touch_the_next(runtime: SimulatedRuntime, start: Start) -> None:
+    visit = start()
+    visit.frames(4)
+    runtime.fail("xrEndFrame", R.ERROR_SESSION_LOST)
+    visit.frame()
+    stale = xr.EventDataSessionStateChanged(
+        session=cast(0x4242, xr.Session), state=xr.SessionState.STOPPING, time=runtime.now
+    )
+    visit.wait_s(5)
+    visit.frames(5)
+    runtime._events.append(stale)
+    visit.frames(3)
+    assert visit.counts[-1] == 2
 
 
 def test_a_good_frame_forgives_earlier_failures(runtime: SimulatedRuntime, start: Start) -> None:

@@ -5,9 +5,11 @@ import ctypes
 import glfw
 import numpy as np
 import pytest
+import xr
 from sim_runtime import SimulatedRuntime
 from sim_visit import Start
 
+from vrapp.core.errors import DisplayUnavailable
 from vrapp.core.input import Button, SourceKind
 from vrapp.display.openxr.mirror import crop
 
@@ -83,6 +85,12 @@ def test_waiting_for_a_headset_that_is_connected_later(runtime: SimulatedRuntime
     visit.frames(5)
     assert visit.display.lost is None
     assert visit.display.view_count == 2
+
+
+def test_a_runtime_that_does_not_start_is_not_waited_for(runtime: SimulatedRuntime, start: Start) -> None:
+    runtime.fail("xrCreateInstance", xr.Result.ERROR_RUNTIME_UNAVAILABLE)
+    with pytest.raises(DisplayUnavailable, match="not running"):
+        start(wait=True)
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,8 @@ class Headset:
             raise xr.InstanceLostError("the runtime is going away")
         if kind == xr.StructureType.EVENT_DATA_SESSION_STATE_CHANGED.value:
             changed = cast(byref(event), POINTER(xr.EventDataSessionStateChanged)).contents
+            if changed.session != self._session:
+                return Duty.NOTHING  # of a session that was lost: its events may still be in the queue
             return self._perform(self.states.enter(int(changed._state)))
         if kind == xr.StructureType.EVENT_DATA_REFERENCE_SPACE_CHANGE_PENDING.value:
             _log.info("The headset was recentred.")

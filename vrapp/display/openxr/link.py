@@ -124,7 +124,7 @@ class HeadsetLink:
         self._tell(reason)
 
     def _tell(self, reason: str) -> None:
-        if reason != self.lost:
+        if self.system and reason != self.lost:  # before the first headset, the one who asked says it
             _log.warning("%s.", reason)
         self.lost = reason
 
