@@ -153,11 +153,6 @@ class MeshArena:
             array.release()
         self._vertex_arrays.clear()
 
-    def clear(self) -> None:
-        """Release every mesh."""
-        for mesh_id in list(self._live):
-            self.release(mesh_id)
-
     def close(self) -> None:
         """Delete all GL objects."""
         self.forget_programs()

@@ -13,6 +13,9 @@ from vrapp.core.errors import GraphicsError
 _INCLUDE = re.compile(r'^\s*#include\s+"([\w./-]+)"\s*$')
 _CHECK_PERIOD_S = 0.5
 
+#: A line of an expanded shader: the file and line that it came from (None: written by the library), its text.
+_Line = tuple[Path | None, int, str]
+
 
 @dataclass
 class _Entry:
@@ -75,38 +78,36 @@ class ShaderLibrary:
         return f"shader '{name}' reloaded"
 
     def _compile(self, entry: _Entry) -> None:
-        files: dict[Path, int] = {}
-        vertex = self._source(entry.vertex, entry, files)
-        fragment = self._source(entry.fragment, entry, files) if entry.fragment else None
+        names = [entry.vertex, *([entry.fragment] if entry.fragment else [])]
+        stages = [self._lines(name, entry) for name in names]
+        sources = ["\n".join(text for _, _, text in lines) for lines in stages]
         try:
-            program = self._ctx.program(vertex_shader=vertex, fragment_shader=fragment)
+            program = self._ctx.program(*sources)
         except Exception as e:  # moderngl raises its own untyped Error with the driver's log
-            names = entry.vertex + (f" + {entry.fragment}" if entry.fragment else "")
-            message = f"Shader {names} in {self._folder} does not compile: {_first_error(str(e), list(files))}"
+            message = f"Shader {' + '.join(names)} in {self._folder} does not compile: {_first_error(str(e), stages)}"
             raise GraphicsError(message) from e
-        entry.program, entry.files = program, files
+        files = {path for lines in stages for path, _, _ in lines if path}
+        entry.program, entry.files = program, {path: _mtime_ns(path) for path in files}
 
-    def _source(self, name: str, entry: _Entry, files: dict[Path, int]) -> str:
+    def _lines(self, name: str, entry: _Entry) -> list[_Line]:
         head = ["#version 450 core", "#extension GL_ARB_shader_draw_parameters : require"]
         head += [f"#define {d}" for d in (*self._defines, *entry.defines)]
-        return "\n".join(head) + "\n" + self._expand(self._folder / name, files, set())
+        return [(None, 0, text) for text in head] + self._expand(self._folder / name, set())
 
-    def _expand(self, path: Path, files: dict[Path, int], seen: set[Path]) -> str:
-        """The file with its includes in place, each file at most once, numbered by ``#line``."""
+    def _expand(self, path: Path, seen: set[Path]) -> list[_Line]:
+        """The file's lines with its includes in their places, each file at most once."""
         seen.add(path)
-        files[path] = _mtime_ns(path)
-        number = list(files).index(path)
         try:
             lines = path.read_text("utf-8").splitlines()
         except OSError as e:
             raise GraphicsError(f"The shader file {path} cannot be read ({e}); restore it from the project.") from e
-        out = [f"#line 1 {number}"]
+        out: list[_Line] = []
         for i, line in enumerate(lines, 1):
             if not (found := _INCLUDE.match(line)):
-                out.append(line)
+                out.append((path, i, line))
             elif (included := self._folder / found[1]) not in seen:
-                out += [self._expand(included, files, seen), f"#line {i + 1} {number}"]
-        return "\n".join(out)
+                out += self._expand(included, seen)
+        return out
 
     def release(self) -> None:
         """Delete all programs."""
@@ -123,11 +124,12 @@ def _mtime_ns(path: Path) -> int:
         return 0
 
 
-def _first_error(log: str, files: list[Path]) -> str:
-    """The driver's first complaint, with the file's name in place of its number."""
-    for line in log.splitlines():
-        if found := re.search(r"(\d+)[:(](\d+)\)?(?:\(\d+\))?\s*:?\s*(.*error.*)", line, re.IGNORECASE):
-            number = int(found[1])
-            name = files[number].name if number < len(files) else found[1]
-            return f"{name}:{found[2]}: {found[3].strip()}"
+def _first_error(log: str, stages: list[list[_Line]]) -> str:
+    """The driver's first complaint, with file and line in place of the line that it counted."""
+    lines = stages[-1] if "fragment_shader" in log else stages[0]
+    for text in log.splitlines():
+        if found := re.search(r"\d+[:(](\d+)\)?(?:\(\d+\))?\s*:?\s*(.*error.*)", text, re.IGNORECASE):
+            at = int(found[1]) - 1
+            path, number, _ = lines[at] if 0 <= at < len(lines) else (None, 0, "")
+            return f"{path.name}:{number}: {found[2].strip()}" if path else found[2].strip()
     return " ".join(log.split())[:200]

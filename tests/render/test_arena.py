@@ -1,0 +1,181 @@
+"""Meshes in one pair of buffers: queued, uploaded within a budget, given back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.render.conftest import mesh_of, sphere, sphere_level
+from vrapp.core.mesh import VERTEX_DTYPE, Mesh
+from vrapp.render.arena import FRAMES_IN_FLIGHT, MeshArena
+from vrapp.render.page_pool import PagePool, size_class
+
+pytestmark = pytest.mark.gl
+
+
+def stored(arena: MeshArena, mesh_id: int, level: int) -> tuple[np.ndarray, np.ndarray]:
+    """What the GPU holds of one level."""
+    row = arena.levels[mesh_id, level]
+    v, i = arena._vertices, arena._indices
+    raw = v.buffer.read(int(row["vertices"]) * 24, offset=int(row["base_vertex"]) * 24)
+    indices = i.buffer.read(int(row["index_count"]) * 4, offset=int(row["first_index"]) * 4)
+    return np.frombuffer(raw, VERTEX_DTYPE), np.frombuffer(indices, np.uint32)
+
+
+def assert_stored(arena: MeshArena, mesh_id: int, mesh: Mesh) -> None:
+    for k, level in enumerate(mesh.levels):
+        found_vertices, found_indices = stored(arena, mesh_id, k)
+        assert (found_vertices == level.vertices).all()
+        assert (found_indices == level.indices).all()
+
+
+def test_size_classes_hold_what_is_asked_and_lose_at_most_a_third() -> None:
+    for items in (1, 256, 257, 385, 700, 5000, 100_001):
+        page = size_class(items)
+        assert page >= items
+        assert page == 256 or items > page * 2 / 3
+
+
+def test_a_mesh_is_resident_only_after_it_was_pumped(ctx: Any) -> None:
+    arena = MeshArena(ctx)
+    mesh = sphere()
+    mesh_id = arena.add(mesh)
+    assert not arena.resident(mesh_id)
+    assert arena.pump(1 << 30) == mesh.nbytes
+    assert arena.resident(mesh_id)
+    assert_stored(arena, mesh_id, mesh)
+    arena.close()
+
+
+def test_pump_keeps_to_the_budget_but_always_gets_on(ctx: Any) -> None:
+    arena = MeshArena(ctx)
+    meshes = [sphere() for _ in range(3)]
+    ids = [arena.add(m) for m in meshes]
+    levels = [level for m in meshes for level in m.levels]
+    sent = [arena.pump(1) for _ in levels]  # a budget that no level fits into
+    assert sent == [level.vertices.nbytes + level.indices.nbytes for level in levels]
+    assert all(arena.resident(i) for i in ids)
+    assert arena.pump(1) == 0
+    arena.close()
+
+
+def test_growing_keeps_what_is_there(ctx: Any) -> None:
+    arena = MeshArena(ctx, vertices=2048, indices=4096)
+    before = arena.bytes_capacity
+    meshes = [sphere((i, 2 * i, 0)) for i in range(20)]
+    ids = [arena.add(m) for m in meshes]
+    arena.pump(1 << 30)
+    assert arena.bytes_capacity > before
+    for mesh_id, mesh in zip(ids, meshes, strict=True):
+        assert_stored(arena, mesh_id, mesh)
+    arena.close()
+
+
+def test_released_space_is_used_again_but_not_while_in_flight(ctx: Any) -> None:
+    arena = MeshArena(ctx)
+    mesh_id = arena.add(sphere())
+    arena.pump(1 << 30)
+    place = int(arena.levels[mesh_id, 0]["base_vertex"])
+    used = arena.bytes_used
+    arena.release(mesh_id)
+    other = arena.add(sphere())
+    arena.pump(1 << 30)
+    assert int(arena.levels[other, 0]["base_vertex"]) != place
+    for _ in range(FRAMES_IN_FLIGHT):
+        arena.pump(0)
+    assert arena.bytes_used == used
+    third = arena.add(sphere())
+    arena.pump(1 << 30)
+    assert int(arena.levels[third, 0]["base_vertex"]) == place
+    arena.close()
+
+
+def test_a_thousand_meshes_come_and_go_in_the_same_memory(ctx: Any) -> None:
+    arena = MeshArena(ctx)
+    rng = np.random.default_rng(0)
+    shapes = [mesh_of(*(sphere_level(r + k, (9, 9, 9)) for k in (8, 4, 0))) for r in range(4, 16)]
+    living: list[int] = []
+    capacity = 0
+    for step in range(1000):
+        living.append(arena.add(shapes[rng.integers(len(shapes))]))
+        arena.pump(1 << 20)
+        if len(living) > 40:
+            arena.release(living.pop(int(rng.integers(len(living)))))
+        if step == 200:
+            capacity = arena.bytes_capacity
+    assert arena.bytes_capacity == capacity
+    assert arena.count == len(living)
+    arena.close()
+
+
+def test_replacing_shows_the_old_shape_until_the_new_one_is_there(ctx: Any) -> None:
+    arena = MeshArena(ctx)
+    old, new = sphere((10, 0, 0)), sphere((0, 10, 0))
+    mesh_id = arena.add(old)
+    arena.pump(1 << 30)
+    arena.replace(mesh_id, new)
+    arena.pump(1)  # one level of three
+    assert arena.resident(mesh_id)
+    assert_stored(arena, mesh_id, old)
+    arena.pump(1 << 30)
+    assert_stored(arena, mesh_id, new)
+    arena.close()
+
+
+def test_reshaping_every_frame_shows_the_last_shape_and_leaks_nothing(ctx: Any) -> None:
+    arena = MeshArena(ctx)
+    mesh_id = arena.add(sphere())
+    arena.pump(1 << 30)
+    used = arena.bytes_used
+    for i in range(50):
+        arena.replace(mesh_id, sphere((i, 0, 0)))
+        arena.replace(mesh_id, last := sphere((0, i, 0)))
+        arena.pump(1 if i % 3 else 1 << 30)
+    arena.pump(1 << 30)
+    for _ in range(FRAMES_IN_FLIGHT):
+        arena.pump(0)
+    assert_stored(arena, mesh_id, last)
+    assert arena.bytes_used == used
+    arena.close()
+
+
+def test_releasing_what_is_still_queued_uploads_nothing(ctx: Any) -> None:
+    arena = MeshArena(ctx)
+    arena.release(arena.add(sphere()))
+    assert arena.pump(1 << 30) == 0
+    assert arena.count == 0
+    arena.close()
+
+
+def test_unknown_meshes_are_refused(ctx: Any) -> None:
+    arena = MeshArena(ctx)
+    mesh_id = arena.add(sphere())
+    arena.release(mesh_id)
+    for act in (lambda: arena.release(mesh_id), lambda: arena.replace(mesh_id, sphere())):
+        with pytest.raises(KeyError, match="does not exist"):
+            act()
+    arena.close()
+
+
+def test_ids_are_used_again_and_tables_widen(ctx: Any) -> None:
+    arena = MeshArena(ctx)
+    level = sphere_level(4, (1, 1, 1))
+    ids = [arena.add(mesh_of(level)) for _ in range(700)]
+    arena.pump(1 << 30)
+    assert len(set(ids)) == 700
+    assert arena.is_resident[ids].all()
+    assert (
+        arena.levels[ids[-1]]["first_index"] == arena.levels[ids[-1], 0]["first_index"]
+    ).all()  # one level serves all
+    arena.close()
+
+
+def test_a_pool_page_is_filled_at_its_own_place(ctx: Any) -> None:
+    pool = PagePool(ctx, 4, 1024)
+    first, second = pool.take(300), pool.take(300)
+    pool.write(second, np.arange(300, dtype=np.uint32))
+    pool.write(first, np.full(300, 7, np.uint32))
+    assert (np.frombuffer(pool.buffer.read(1200, offset=second * 4), np.uint32) == np.arange(300)).all()
+    pool.release()

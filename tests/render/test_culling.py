@@ -1,0 +1,129 @@
+"""Frustum, levels of detail and indirect commands, without a GPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from tests.render.conftest import camera, scene_of
+from vrapp.core.mesh import LEVELS
+from vrapp.core.pose import Pose
+from vrapp.core.scene import Mark, ObjectState
+from vrapp.render.arena import LEVEL_DTYPE
+from vrapp.render.culling import HIGHLIGHTS, DetailChooser, commands, drawable, frustum_planes, inside
+from vrapp.render.frame_block import place_eyes
+
+
+@dataclass
+class FakeArena:
+    """Meshes 0 and 1 are resident, 2 is not."""
+
+    levels: np.ndarray = field(default_factory=lambda: np.zeros((4, LEVELS), LEVEL_DTYPE))
+    is_resident: np.ndarray = field(default_factory=lambda: np.array([True, True, False, False]))
+
+
+def fake_arena() -> FakeArena:
+    arena = FakeArena()
+    arena.levels["index_count"] = [[900, 90, 9]] * 4
+    arena.levels["first_index"] = np.arange(12).reshape(4, 3) * 1000
+    return arena
+
+
+def seen(points: list[tuple[float, float, float]], radius: float = 0.0) -> list[bool]:
+    eye = place_eyes((camera((100, 100)),), Pose())[0]
+    centres = np.array(points, np.float32)
+    return inside(frustum_planes(eye.clip_from_world), centres, np.full(len(centres), radius, np.float32)).tolist()
+
+
+def test_what_is_before_the_eye_is_kept_and_what_is_behind_or_beside_is_not() -> None:
+    assert seen([(0, 1.6, -5), (0, 1.6, 5), (9, 1.6, -5), (0, 9, -5), (0, 1.6, -4000)]) == [
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_a_sphere_that_reaches_into_the_frustum_is_kept() -> None:
+    assert seen([(5, 1.6, -5)]) == [False]
+    assert seen([(5, 1.6, -5)], radius=3.0) == [True]
+
+
+def test_only_existing_grown_resident_objects_are_drawn() -> None:
+    scene = scene_of([0, 1, 2, -1, 0, 1], [(0, 0, 0)] * 6)
+    scene.growth[4] = 0
+    scene.state[5] = ObjectState.FREE
+    assert drawable(scene, fake_arena()).slots.tolist() == [0, 1]  # type: ignore[arg-type]
+
+
+def test_growth_eases_size_and_bounding_sphere() -> None:
+    scene = scene_of([0, 0, 0], [(0, 0, 0)] * 3, size=2.0)
+    scene.growth[:] = 0.25, 0.5, 1.0
+    draws = drawable(scene, fake_arena())  # type: ignore[arg-type]
+    assert np.allclose(draws.rows["scale"], [2 * 0.15625, 1.0, 2.0])
+    assert np.allclose(draws.radius, [1.6 * 0.15625, 0.8, 1.6])
+
+
+def test_the_strongest_mark_is_shown() -> None:
+    assert HIGHLIGHTS[0, 3] == 0
+    assert (HIGHLIGHTS[Mark.KEPT | Mark.HELD] == HIGHLIGHTS[Mark.HELD]).all()
+    assert (HIGHLIGHTS[Mark.KEPT | Mark.POINTED] == HIGHLIGHTS[Mark.POINTED]).all()
+
+
+def levels_at(chooser: DetailChooser, metres: float) -> int:
+    scene = scene_of([0], [(0, 0, -metres)])
+    draws = drawable(scene, fake_arena())  # type: ignore[arg-type]
+    return int(chooser.choose(scene, draws, np.array([metres], np.float32), 1000.0)[0])
+
+
+def test_levels_get_coarser_with_distance() -> None:
+    found = [levels_at(DetailChooser(300, 3, 10**9), d) for d in (1, 3, 6, 12, 20, 40)]
+    assert found == sorted(found)
+    assert {0, 1, 2} == set(found)
+
+
+def test_a_level_does_not_flicker_at_its_border() -> None:
+    chooser = DetailChooser(300, 3, 10**9)
+    distances = np.linspace(1, 30, 400)
+    levels = [levels_at(chooser, float(d)) for d in distances]
+    border = float(distances[levels.index(1)])
+    wobbling = [levels_at(chooser, border + 0.02 * (-1) ** k) for k in range(20)]
+    fresh = [levels_at(DetailChooser(300, 3, 10**9), border + s) for s in (-1.5, 1.5)]
+    assert len(set(wobbling)) == 1
+    assert fresh == [0, 1]
+
+
+def test_another_object_in_the_slot_starts_afresh() -> None:
+    chooser = DetailChooser(300, 3, 10**9)
+    scene = scene_of([0], [(0, 0, 0)])
+    draws = drawable(scene, fake_arena())  # type: ignore[arg-type]
+    near, border = np.array([1.0], np.float32), np.array([6.4], np.float32)
+    assert chooser.choose(scene, draws, near, 1000.0)[0] == 0
+    kept = chooser.choose(scene, draws, border, 1000.0)[0]
+    other = replace(scene, generation=np.ones(1, np.int32))
+    assert (kept, chooser.choose(other, draws, np.array([30.0], np.float32), 1000.0)[0]) == (0, 2)
+
+
+def test_over_the_budget_levels_get_coarser_and_come_back() -> None:
+    chooser = DetailChooser(300, 3, triangle_budget=100)
+    near = levels_at(chooser, 4.0)
+    for _ in range(60):
+        chooser.drawn(1000)
+    coarse = levels_at(chooser, 4.0)
+    for _ in range(200):
+        chooser.drawn(10)
+    assert near == 0
+    assert coarse > near
+    assert levels_at(chooser, 4.0) == near
+
+
+def test_commands_name_level_and_row() -> None:
+    scene = scene_of([1, 0, 1], [(0, 0, 0)] * 3)
+    draws = drawable(scene, fake_arena())  # type: ignore[arg-type]
+    out = commands(fake_arena(), draws, np.array([2, 0]), np.array([1, 2]), instances=2)  # type: ignore[arg-type]
+    assert out["count"].tolist() == [90, 9]
+    assert out["first_index"].tolist() == [4000, 5000]
+    assert out["base_instance"].tolist() == [2, 0]
+    assert out["instances"].tolist() == [2, 2]
