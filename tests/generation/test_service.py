@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vrapp.core.errors import WeightsError, WorkerDied
-from vrapp.core.generation import GenerationRequest, Generator, Steering
+from vrapp.core.generation import GenerationRequest, Generator, GeneratorFigures, Steering
 from vrapp.generation.components import is_closed
 from vrapp.generation.packing import mesh_hash
 from vrapp.generation.service import ModelSource, State, WorkerGenerator
@@ -25,8 +25,25 @@ def open_toy(load=toy.load, **options):
     return WorkerGenerator(WEIGHTS, source=ModelSource(toy.describe, load), **options)
 
 
+@pytest.fixture(scope="module")
+def shared():
+    """One worker for all tests that leave it alive: starting one loads torch."""
+    opened = open_toy()
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
-def generator():
+def generator(shared):
+    shared.figures = GeneratorFigures()
+    yield shared
+    shared.set_pace("load")
+    collect_until(shared, lambda _: shared.figures.in_flight == 0)
+
+
+@pytest.fixture
+def own():
+    """A worker that the test may kill."""
     opened = open_toy()
     yield opened
     opened.close()
@@ -134,29 +151,50 @@ def test_steering_prefers_what_it_is_asked_for(generator):
     assert not np.array_equal(made[2].latent, made[5].latent)
 
 
-@pytest.mark.parametrize("pace", ["load", "idle"])
-def test_a_killed_worker_is_replaced_and_nothing_is_lost(generator, pace):
-    ask(generator, BOX)
-    collect_until(generator, lambda o: len(o) == 1)
-    generator.set_pace(pace)
-    generator.set_pace("off")
-    ask(generator, BOX, BALL, first=1)
-    os.kill(generator._process.pid, signal.SIGKILL)
-    generator._process.join()
-    generator.collect(0)
-    generator.set_pace(pace)
-    objects = collect_until(generator, lambda o: len(o) == 2)
+def test_a_killed_worker_is_replaced_and_nothing_is_lost(own):
+    ask(own, BOX)
+    collect_until(own, lambda o: len(o) == 1)
+    own.set_pace("off")
+    ask(own, BOX, BALL, first=1)
+    os.kill(own._process.pid, signal.SIGKILL)
+    own._process.join()
+    own.collect(0)
+    own.set_pace("idle")
+    objects = collect_until(own, lambda o: len(o) == 2)
     assert {o.request_id for o in objects} == {1, 2}
-    assert generator.state is State.READY
+    assert own.state is State.READY
 
 
-def test_a_request_that_kills_its_worker_is_dropped(generator):
-    ask(generator, BALL, DEADLY, BOX)
-    assert [o.request_id for o in collect_until(generator, lambda o: len(o) == 2)] == [0, 2]
-    collect_until(generator, lambda _: generator.figures.in_flight == 0)
-    assert generator.figures.in_flight == 0
+@pytest.mark.slow
+def test_a_request_that_kills_its_worker_is_dropped(own):
+    ask(own, BALL, DEADLY, BOX)
+    assert [o.request_id for o in collect_until(own, lambda o: len(o) == 2)] == [0, 2]
+    collect_until(own, lambda _: own.figures.in_flight == 0)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_does_not_grow_with_what_was_made(own):
+    """At most 1 MB over 1,000 objects, in either process."""
+    held = {}
+    for total in (300, 1_300):
+        while own.figures.requested < total:
+            own.submit(GenerationRequest(own.figures.requested, 7, Steering(BALL)))
+            own.collect(0)
+            time.sleep(0.001)
+        collect_until(own, lambda _: own.figures.in_flight == 0)
+        held[total] = [resident_mb(pid) for pid in (os.getpid(), own._process.pid)]
+    growth = np.subtract(held[1_300], held[300])
+    assert (growth < 1.0).all(), growth
+
+
+def resident_mb(pid):
+    """Memory of its own, without what is shared (slots that are touched for the first time)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("RssAnon")).split()[1]) / 1024
+
+
+@pytest.mark.slow
 def test_a_worker_that_keeps_dying_ends_in_a_clear_state():
     generator = open_toy(toy.load_crashing)
     ask(generator, BOX)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 _WINDOWS_IDLE, _WINDOWS_NORMAL = 0x40, 0x20  # IDLE_PRIORITY_CLASS, NORMAL_PRIORITY_CLASS
+_PR_SET_PDEATHSIG = 1
 
 
 def set_priority(idle: bool) -> bool:
@@ -39,6 +40,22 @@ def set_priority(idle: bool) -> bool:
         return True
     except PermissionError:
         return False
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may run on."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def die_with_parent() -> None:
+    """Ask Linux to end this child process at once when the process that started it is gone.
+
+    Elsewhere the child has to notice it by itself (its pipe ends).
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextmanager

@@ -55,6 +55,8 @@ class Bank:
         while len(self._ready) + figures.in_flight < self.capacity and self._ask(propose):
             pass
         figures.ready = len(self._ready)
+        if figures.in_flight == 0:
+            self._revision_asked.clear()  # of requests that gave nothing
 
     def take(self, match: Callable[[GeneratedObject], bool] | None = None) -> GeneratedObject | None:
         """The best object that ``match`` accepts, or None: newest preference first, then oldest request."""

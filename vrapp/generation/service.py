@@ -6,7 +6,6 @@ Nothing here waits, except ``collect`` under a fixed clock. Torch is never impor
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,13 +16,13 @@ from typing import Any, Protocol
 
 from vrapp.core.errors import WorkerDied
 from vrapp.core.generation import GeneratedObject, GenerationRequest, GeneratorFigures
-from vrapp.core.platform import SharedBlock, children_ignore_interrupts
+from vrapp.core.platform import SharedBlock, children_ignore_interrupts, usable_cores
 from vrapp.generation.packing import read_mesh
 from vrapp.generation.worker import PACES, Answer, Batch, Crashed, Job, Pace, Refused, Settings, Started, run_worker
 
-SLOT_BYTES = 4 << 20  # only pages that were written take memory
+SLOT_BYTES = 6 << 20  # only pages that were written take memory
 DEATHS_IN_A_ROW = 3
-_WAIT_LIMIT_S = 600.0
+_SILENCE_LIMIT_S = 600.0
 _KEPT_LATENCIES = 1_000
 
 log = logging.getLogger(__name__)
@@ -80,7 +79,7 @@ class _Pending:
 
 def default_threads() -> int:
     """Half of the cores, at most 4: the main thread and a software rasteriser need the rest."""
-    return max(1, min(4, (os.cpu_count() or 2) // 2))
+    return max(1, min(4, usable_cores() // 2))
 
 
 class WorkerGenerator:
@@ -109,8 +108,9 @@ class WorkerGenerator:
         self._latency_frames = fixed_latency_frames
         self._slots = slots
         self._settings = Settings(
-            weights, source.load, threads or default_threads(), SLOT_BYTES, may_merge=fixed_latency_frames is None
-        )
+            weights, description.weights_hash, source.load, threads or default_threads(), SLOT_BYTES,
+            may_merge=fixed_latency_frames is None,
+        )  # fmt: skip
         self._unsent: list[Job] = []  # of this frame; under a fixed clock they go together
         self._block = SharedBlock(slots * SLOT_BYTES)
         self._free = list(range(slots))
@@ -119,6 +119,7 @@ class WorkerGenerator:
         self._frame_index = 0
         self._deaths_in_a_row = 0
         self._crash = ""
+        self._heard_s = time.perf_counter()
         self._start()
 
     def submit(self, request: GenerationRequest) -> bool:
@@ -179,13 +180,13 @@ class WorkerGenerator:
 
     def _await(self, due: list[_Pending]) -> None:
         """Return once all of ``due`` are answered."""
-        give_up_s = time.perf_counter() + _WAIT_LIMIT_S
+        self._heard_s = time.perf_counter()
         while self.state is State.STOPPED or not all(p.is_answered for p in due):
             if self.state is State.STOPPED:
                 raise WorkerDied(self._death_sentence())
-            if time.perf_counter() > give_up_s:
+            if time.perf_counter() - self._heard_s > _SILENCE_LIMIT_S:
                 raise WorkerDied(
-                    f"The generator did not answer within {_WAIT_LIMIT_S:.0f} s under the fixed clock; "
+                    f"The generator said nothing for {_SILENCE_LIMIT_S:.0f} s under the fixed clock; "
                     "is the machine overloaded, or the generator's pace 'off'?"
                 )
             connection.wait([self._pipe, self._process.sentinel], 1.0)
@@ -232,6 +233,7 @@ class WorkerGenerator:
             self._on_death()
 
     def _on_message(self, message: Started | Refused | Crashed | Answer) -> None:
+        self._heard_s = time.perf_counter()
         match message:
             case Started():
                 self.state = State.READY

@@ -21,16 +21,25 @@ from typing import Any
 import numpy as np
 
 from vrapp.core.generation import GeneratedObject, Generator, Steering
-from vrapp.core.mesh import LATENT_DIM, VERTEX_DTYPE
+from vrapp.core.mesh import LATENT_DIM
 from vrapp.generation.packing import PackedShape, read_mesh, shape_of, write_mesh
 from vrapp.generation.wishes import WishList
 
-SCHEMA = 1  # rises whenever the code makes other meshes of the same latents
 _MAGIC = b"vrappset"
 _KEPT_BYTES = 512 << 20
 _KEPT_FILES = 8
 
 log = logging.getLogger(__name__)
+
+
+def _code_digest() -> str:
+    """Of the code that turns requests into meshes: another version may make other meshes of them."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted([*(package / "generation").glob("*.py"), *(package / "models").glob("*.py")]):
+        digest.update(path.read_bytes())
+    digest.update((package / "core" / "mesh.py").read_bytes())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,7 @@ class StartSetKey:
 
     def file(self, folder: Path) -> Path:
         """Where this set is kept below the cache folder."""
-        digest = hashlib.sha256(f"{SCHEMA} {VERTEX_DTYPE.descr} {self.weights_hash} {self.seed}".encode())
+        digest = hashlib.sha256(f"{_code_digest()} {self.weights_hash} {self.seed}".encode())
         for wish in self.wishes:
             digest.update(f"{wish.category} {wish.temperature} {wish.candidates} {wish.nearness}".encode())
             for array in (wish.utility, wish.near):

@@ -57,7 +57,7 @@ class WishList:
 
 
 def generate_objects(
-    generator: Generator, seed: int, wishes: Sequence[Steering], silence_limit_s: float = 120.0
+    generator: Generator, seed: int, wishes: Sequence[Steering], silence_limit_s: float = 300.0
 ) -> Iterator[tuple[int, GeneratedObject]]:
     """Each wish's number and object as they become ready; wishes that nothing fulfils are left out.
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vrapp.core import platform
-from vrapp.core.errors import VrappError
+from vrapp.core.errors import VrappError, WeightsError
 from vrapp.core.generation import GenerationRequest
 from vrapp.core.platform import SharedBlock
 from vrapp.generation.packing import PackedShape, shape_of, write_mesh
@@ -35,6 +35,7 @@ class Settings:
     on it; ``may_merge``: batches that wait may be drawn together (not where runs have to repeat)."""
 
     weights: Path
+    weights_hash: str
     load: Callable[[Path], Model]
     threads: int
     slot_bytes: int
@@ -68,7 +69,6 @@ class Started:
     """The networks are loaded."""
 
     device: str
-    weights_hash: str
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,7 @@ class _Worker:
 def run_worker(pipe: Connection, block: SharedBlock, settings: Settings) -> None:
     """Body of the process."""
     platform.ignore_interrupts()
+    platform.die_with_parent()
     try:
         import torch
 
@@ -156,8 +157,10 @@ def run_worker(pipe: Connection, block: SharedBlock, settings: Settings) -> None
 
         torch.set_num_threads(settings.threads)
         model = settings.load(settings.weights)
+        if model.weights_hash != settings.weights_hash:
+            raise WeightsError(f"The weights {settings.weights} changed while they were being loaded; start again.")
         maker = ObjectMaker(model, torch.device("cpu"))
-        pipe.send(Started("cpu", model.weights_hash))
+        pipe.send(Started("cpu"))
         _Worker(pipe, block, settings).run(maker.make_all)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the program is gone
