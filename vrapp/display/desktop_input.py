@@ -174,7 +174,7 @@ class DesktopInput:
             buttons |= KEYS.get(key, Button(0))
         if self.quit_asked:
             buttons |= Button.QUIT
-        hands = (HandState(left, left, stick=_stick(held)), HandState(grip, aim, squeeze=float(grabbing)))
+        hands = (HandState(left, head, stick=_stick(held)), HandState(grip, aim, squeeze=float(grabbing)))
         return InputSnapshot(
             time_ns, head, hands, buttons, Valid.HEAD | Valid.RIGHT_HAND, SourceKind.DESKTOP, gaze=head
         )  # fmt: skip

@@ -11,11 +11,12 @@ import numpy as np
 from vrapp.core import maths
 from vrapp.core.maths import Array
 from vrapp.core.pose import Pose
+from vrapp.display.grip import AIM_FROM_GRIP
 
 #: From the aiming point to the palm in the ray's frame, metres: a little below and to the right.
 GRIP_FROM_AIM_M = maths.vec3(0.16, -0.20, 0.0)
 #: The resting left hand in the head's frame.
-LEFT_REST = Pose(maths.vec3(-0.18, -0.22, -0.45))
+LEFT_REST = Pose(maths.vec3(-0.18, -0.22, -0.45), AIM_FROM_GRIP)
 
 _REST_DISTANCE_M = 0.45
 _NEAREST_M, _FARTHEST_M = -0.2, 4.0  # reach beyond the resting distance
@@ -66,4 +67,4 @@ class MouseHand:
         along = Pose(orientation=maths.look_at((0, 0, 0), ray))
         at = maths.vec3(0, 0, -_REST_DISTANCE_M) + self._offset_m
         aim = head @ along @ Pose(at)
-        return aim @ Pose(GRIP_FROM_AIM_M, self._turn), aim
+        return aim @ Pose(GRIP_FROM_AIM_M, maths.quat_multiply(self._turn, AIM_FROM_GRIP)), aim

@@ -29,6 +29,7 @@ from vrapp.core import maths
 from vrapp.core.errors import InputFileError
 from vrapp.core.input import INPUT_DTYPE, Button, HandState, InputSnapshot, SourceKind, Valid, pack_snapshot
 from vrapp.core.pose import Pose
+from vrapp.display.grip import AIM_FROM_GRIP
 from vrapp.display.trace_file import Records
 
 RATE_HZ = 90
@@ -116,11 +117,12 @@ class _Track:
         return Pose(position, maths.normalise(maths.quat_slerp(a.orientation, b.orientation, t)))
 
     def hand(self, time_s: float) -> HandState:
-        """Pose, trigger, squeeze and stick; a scripted hand aims where it grips."""
-        pose = self.pose(time_s)
+        """Pose, trigger, squeeze and stick. The keyframe's angles are where the hand points."""
+        aim = self.pose(time_s)
+        grip = aim @ Pose(orientation=AIM_FROM_GRIP)
         now = int(np.searchsorted(self._times_s, time_s, "right")) - 1
-        state = self._states[now] if now >= 0 else _State(pose.position)
-        return HandState(pose, pose, state.trigger, state.squeeze, state.stick)
+        state = self._states[now] if now >= 0 else _State(aim.position)
+        return HandState(grip, aim, state.trigger, state.squeeze, state.stick)
 
 
 @dataclass(frozen=True)
