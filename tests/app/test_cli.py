@@ -143,9 +143,11 @@ def test_signals_unwind(number: int, code: int, tmp_path: Path) -> None:
     """Whatever ends the program, its ``finally`` clauses run."""
     mark = tmp_path / "closed"
     script = f"""
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from vrapp.app import cli, commands
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background may ignore them
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 def wait(words):
     try:
         print("ready", flush=True)
