@@ -258,8 +258,10 @@ def test_killed_at_many_moments(after: int, tmp_path: Path) -> None:
 def test_signals_to_the_whole_group_lose_nothing(number: int, tmp_path: Path) -> None:
     """Ctrl-C and `kill` of a group reach the recorder as well."""
     before = (
-        "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a test run in the background may ignore it
+        "import signal, sys\n"
+        "if __name__ == '__main__':  # not in the recorder, which imports this, too\n"
+        "    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)  # the test run may ignore it\n"
     )
     program, folder = visit(tmp_path, before=before)
     last = read_numbers(program, 300)
