@@ -2,6 +2,7 @@ import generation_toy as toy
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vrapp.core.mesh import VERTEX_DTYPE
 from vrapp.generation import cases
@@ -139,6 +140,29 @@ def test_fixed_buffers_hold_the_same_surface():
     small = extract(grid, Capacity(20, 20, 20))
     assert small.counts[0] == tight.counts[0] > 20
     assert small.vertices.shape == (20, 24)
+
+
+class OpNames(TorchDispatchMode):
+    """Writes down every operation."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.seen.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def test_extraction_never_waits_for_the_device():
+    """Nothing whose shape depends on values, nothing read back, no constant copied over: it can be captured."""
+    grid = random_grid(8, 2, smooth=1)
+    extract(grid, Capacity(500, 500, 500))  # constants are made once
+    with OpNames() as names:
+        extract(grid, Capacity(500, 500, 500))
+    waiting = {"_local_scalar_dense", "nonzero", "masked_select", "unique2", "_unique2", "bincount", "lift_fresh"}
+    assert "nonzero_static" in names.seen
+    assert not names.seen & waiting
 
 
 def test_coarser_levels_are_smaller_and_keep_thin_parts():

@@ -83,6 +83,12 @@ def _tables(device: torch.device) -> _Tables:
     )
 
 
+@cache
+def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Made once per device: copying numbers there would wait, and break a graph's capture."""
+    return torch.tensor(values, device=device)
+
+
 def _take(values: Tensor, index: Tensor) -> Tensor:
     """``values[index]`` for flat ``values``; on CPU several times as fast."""
     return values.index_select(0, index.reshape(-1)).view(index.shape)
@@ -137,7 +143,7 @@ def _rows(field: _Field, cells: Tensor) -> Tensor:
     tables, side = _tables(cells.device), field.nodes - 1
     case = _take(field.cases, cells).long()
     face = _take(tables.twice_passed, case)
-    step = torch.tensor([-side * side, side * side, -side, side, -1, 1, 0], device=cells.device)
+    step = _constant((-side * side, side * side, -side, side, -1, 1, 0), cells.device)
     beyond = (cells + _take(step, face)).clamp_(0, len(field.cases) - 1)
     facing = _take(tables.twice_passed, _take(field.cases, beyond).long())
     return case + cases.FLIPPED * ((face < cases.NO_FACE) & (facing == face ^ 1))
@@ -157,12 +163,11 @@ def _connect(field: _Field, capacity: Capacity) -> _Topology:
     first_and_row = torch.empty(dummy + 1, dtype=torch.int64, device=device)  # read at active cells alone
     first_and_row.scatter_(0, cells, last - loops << _ROW_BITS | row)
 
-    axes = torch.arange(3, device=device)
-    crossed = _take(tables.lower_crossed, row)[:, None] >> axes & 1  # (C + 1, 3)
+    crossed = _take(tables.lower_crossed, row)[:, None] >> _constant((0, 1, 2), device) & 1  # (C + 1, 3)
     unused = 3 * capacity.cells
     crossing = torch.nonzero_static(crossed.flatten(), size=capacity.quads, fill_value=unused).flatten()
     cell, axis = _take(cells, crossing // 3), crossing % 3
-    strides = torch.tensor([side * side, side, 1], device=device)
+    strides = _constant((side * side, side, 1), device)
     steps = (tables.quad_offset * strides).sum(-1)  # (3, 4)
     around = (cell[:, None] - steps.index_select(0, axis)).clamp_(min=0)  # (Q, 4)
     edge = tables.quad_edge.index_select(0, axis)  # (Q, 4)
@@ -186,7 +191,7 @@ def _position(index: Tensor, side: int) -> Tensor:
 def _crossings(field: _Field, topology: _Topology) -> tuple[Tensor, Tensor]:
     """(Q, 3) where the field is zero on each crossed edge, in node units, and its unit gradient there."""
     nodes = field.nodes
-    strides = torch.tensor([nodes * nodes, nodes, 1], device=field.values.device)
+    strides = _constant((nodes * nodes, nodes, 1), field.values.device)
     values = field.values.flatten()
     corner = _position(topology.quad_cell, nodes - 1)
     node = (corner * strides).sum(1)
@@ -196,7 +201,7 @@ def _crossings(field: _Field, topology: _Topology) -> tuple[Tensor, Tensor]:
     ahead = _take(values, (ends[..., None] + strides).clamp_(max=len(values) - 1))  # (Q, 2, 3)
     behind = _take(values, (ends[..., None] - strides).clamp_(min=0))
     rise = ahead - behind
-    axis = functional.one_hot(topology.quad_axis, 3).bool()
+    axis = topology.quad_axis[:, None] == _constant((0, 1, 2), low.device)
     slope = torch.where(axis, 2 * (high - low)[:, None], torch.lerp(rise[:, 0], rise[:, 1], along))
     return corner + along * axis, functional.normalize(slope, dim=1, eps=1e-12)
 
@@ -267,7 +272,7 @@ def _occlusion(tsdf: Tensor, points: Tensor, normal: Tensor) -> Tensor:
     probes = torch.stack([points + normal * (reach * voxel) for reach in reaches])  # (3, V, 3)
     distance = _sample(tsdf[None], probes.view(-1, 3)).view(len(reaches), -1) * TRUNCATION_VOXELS
     open_sky = torch.stack([(distance[i] / min(r, TRUNCATION_VOXELS)).clamp(0, 1) for i, r in enumerate(reaches)])
-    weights = torch.tensor([0.35, 0.35, 0.3], device=tsdf.device)
+    weights = _constant((0.35, 0.35, 0.3), tsdf.device)
     return (weights[:, None] * open_sky).sum(0)
 
 
