@@ -17,28 +17,28 @@ Yaw is positive to the left, pitch upwards. A hand that is never named is not tr
 from __future__ import annotations
 
 import json
-import math
 import tomllib
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from vrapp.core import maths
 from vrapp.core.errors import InputFileError
-from vrapp.core.input import INPUT_DTYPE, Button, HandState, InputSnapshot, SourceKind, Valid, pack_snapshot
-from vrapp.core.pose import Pose
+from vrapp.core.input import INPUT_DTYPE, Button, SourceKind, Valid
+from vrapp.core.maths import Array
 from vrapp.display.grip import AIM_FROM_GRIP
 from vrapp.display.trace_file import Records
 
 RATE_HZ = 90
 _LONGEST_S = 3600.0
-_HAND_FIELDS = {"position", "yaw_deg", "pitch_deg", "squeeze", "trigger", "stick"}
+_HEAD_FIELDS = {"position", "yaw_deg", "pitch_deg"}
+_HAND_FIELDS = {*_HEAD_FIELDS, "squeeze", "trigger", "stick"}
 _RANGES = {"yaw_deg": (-3600, 3600), "pitch_deg": (-90, 90), "trigger": (0, 1), "squeeze": (0, 1)}
 _FIELDS = {"time_s", "head", "left", "right", "buttons"}
-_HEAD = Pose(maths.vec3(0, 1.65, 0))
-_HANDS = {"left": Pose(maths.vec3(-0.2, 1.3, -0.35)), "right": Pose(maths.vec3(0.2, 1.3, -0.35))}
+#: Where each is until a keyframe says otherwise, metres.
+_REST_M = {"head": (0.0, 1.65, 0.0), "left": (-0.2, 1.3, -0.35), "right": (0.2, 1.3, -0.35)}
 
 
 def read_script(path: Path) -> Records:
@@ -71,75 +71,75 @@ def _parse(path: Path) -> list[Any]:
 def _sample(keyframes: list[Any]) -> Records:
     times_s = _times(keyframes)
     tracks = {name: _Track(name, keyframes, times_s) for name in ("head", "left", "right")}
-    buttons = [_buttons(k, i) for i, k in enumerate(keyframes)]
-    # The keyframes' own moments too, so that a press lasts from its keyframe to the next at least.
-    grid_s = np.arange(0, times_s[-1], 1 / RATE_HZ)
-    packed = []
-    for time_s in sorted({*grid_s.tolist(), *times_s}):
-        now = int(np.searchsorted(times_s, time_s, "right")) - 1
-        valid = Valid.HEAD
-        for name, bit in (("left", Valid.LEFT_HAND), ("right", Valid.RIGHT_HAND)):
-            valid |= bit if tracks[name].named else Valid(0)
-        head = tracks["head"].pose(time_s)
-        hands = (tracks["left"].hand(time_s), tracks["right"].hand(time_s))
-        time_ns = round(time_s * 1e9)
-        packed.append(pack_snapshot(InputSnapshot(time_ns, head, hands, buttons[now], valid, SourceKind.TRACE, head)))
-    return np.frombuffer(b"".join(packed), INPUT_DTYPE).copy()
+    buttons = np.array([int(_buttons(keyframe, i)) for i, keyframe in enumerate(keyframes)])
+    # The keyframes' own moments too, so that each is met exactly.
+    grid_s = np.unique(np.concatenate([np.arange(0, times_s[-1], 1 / RATE_HZ), times_s]))
+    records = np.zeros(len(grid_s), INPUT_DTYPE)
+    records["time_ns"] = np.round(grid_s * 1e9)
+    records["source"] = int(SourceKind.TRACE)
+    before = np.searchsorted(times_s, grid_s, "right") - 1
+    records["buttons"] = np.where(before >= 0, buttons[before], 0)
+    for pose in ("head", "gaze"):
+        records[f"{pose}_position"], records[f"{pose}_orientation"] = tracks["head"].poses(grid_s)
+    valid = Valid.HEAD
+    for hand, bit in (("left", Valid.LEFT_HAND), ("right", Valid.RIGHT_HAND)):
+        tracks[hand].write_hand(records[hand], grid_s)
+        valid |= bit if tracks[hand].named else Valid(0)
+    records["valid"] = int(valid)
+    return records
+
+
+class _State(NamedTuple):
+    """What one keyframe says of one tracked thing, completed from the keyframe before."""
+
+    position: tuple[float, ...]
+    yaw_deg: float = 0.0
+    pitch_deg: float = 0.0
+    trigger: float = 0.0
+    squeeze: float = 0.0
+    stick: tuple[float, ...] = (0.0, 0.0)
 
 
 class _Track:
     """One tracked thing over the keyframes that name it."""
 
     def __init__(self, name: str, keyframes: list[Any], times_s: list[float]) -> None:
-        rest = _HANDS.get(name, _HEAD)
+        rest = _State(_REST_M[name])
+        allowed = _HEAD_FIELDS if name == "head" else _HAND_FIELDS
         self._times_s: list[float] = []
         self._states: list[_State] = []
-        allowed = {"position", "yaw_deg", "pitch_deg"} if name == "head" else _HAND_FIELDS
         for i, (time_s, keyframe) in enumerate(zip(times_s, keyframes, strict=True)):
             if name in keyframe:
-                before = self._states[-1] if self._states else _State(rest.position)
+                before = self._states[-1] if self._states else rest
                 where = f"keyframe {i + 1}: {name}"
                 self._states.append(_next_state(before, keyframe[name], allowed, where))
                 self._times_s.append(time_s)
         self.named = bool(self._states)
         if not self.named:
-            self._times_s, self._states = [0.0], [_State(rest.position)]
+            self._times_s, self._states = [0.0], [rest]
 
-    def pose(self, time_s: float) -> Pose:
-        """Between the keyframes around ``time_s``."""
-        after = int(np.searchsorted(self._times_s, time_s, "right"))
-        if after == 0 or after == len(self._times_s):
-            return self._states[min(after, len(self._states) - 1)].pose
-        t0, t1 = self._times_s[after - 1], self._times_s[after]
-        a, b = self._states[after - 1].pose, self._states[after].pose
-        t = (time_s - t0) / (t1 - t0)
-        position = a.position + (b.position - a.position) * np.float32(t)
-        return Pose(position, maths.normalise(maths.quat_slerp(a.orientation, b.orientation, t)))
+    def poses(self, grid_s: npt.NDArray[np.float64]) -> tuple[Array, Array]:
+        """Positions (N, 3) and orientations (N, 4), gliding from keyframe to keyframe in angles."""
+        positions = [self._glide([state.position[axis] for state in self._states], grid_s) for axis in range(3)]
+        half_yaw = np.radians(self._glide([state.yaw_deg for state in self._states], grid_s)) / 2
+        half_pitch = np.radians(self._glide([state.pitch_deg for state in self._states], grid_s)) / 2
+        none = np.zeros_like(half_yaw)
+        yaw = np.stack([none, np.sin(half_yaw), none, np.cos(half_yaw)], axis=1)
+        pitch = np.stack([np.sin(half_pitch), none, none, np.cos(half_pitch)], axis=1)
+        return np.stack(positions, axis=1).astype(np.float32), maths.quat_multiply(yaw, pitch)
 
-    def hand(self, time_s: float) -> HandState:
-        """Pose, trigger, squeeze and stick. The keyframe's angles are where the hand points."""
-        aim = self.pose(time_s)
-        grip = aim @ Pose(orientation=AIM_FROM_GRIP)
-        now = int(np.searchsorted(self._times_s, time_s, "right")) - 1
-        state = self._states[now] if now >= 0 else _State(aim.position)
-        return HandState(grip, aim, state.trigger, state.squeeze, state.stick)
+    def _glide(self, values: list[float], grid_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.interp(grid_s, self._times_s, values)
 
-
-@dataclass(frozen=True)
-class _State:
-    """What one keyframe says of one tracked thing, completed from the keyframe before."""
-
-    position: maths.Array
-    yaw_deg: float = 0.0
-    pitch_deg: float = 0.0
-    trigger: float = 0.0
-    squeeze: float = 0.0
-    stick: tuple[float, float] = (0.0, 0.0)
-
-    @property
-    def pose(self) -> Pose:
-        yaw, pitch = math.radians(self.yaw_deg), math.radians(self.pitch_deg)
-        return Pose(self.position, maths.quat_from_yaw_pitch(yaw, pitch))
+    def write_hand(self, hand: Records, grid_s: npt.NDArray[np.float64]) -> None:
+        """Fill a hand's fields. The keyframes' angles are where it points."""
+        hand["aim_position"], hand["aim_orientation"] = self.poses(grid_s)
+        hand["grip_position"] = hand["aim_position"]
+        hand["grip_orientation"] = maths.quat_multiply(hand["aim_orientation"], AIM_FROM_GRIP)
+        states = [_State(self._states[0].position), *self._states]  # before the first: nothing pressed
+        now = np.searchsorted(self._times_s, grid_s, "right")
+        for field in ("trigger", "squeeze", "stick"):
+            hand[field] = np.array([getattr(state, field) for state in states])[now]
 
 
 def _next_state(before: _State, fields: Any, allowed: set[str], where: str) -> _State:
@@ -151,12 +151,10 @@ def _next_state(before: _State, fields: Any, allowed: set[str], where: str) -> _
     for name, (low, high) in _RANGES.items():
         if name in fields:
             changed[name] = _numbers(fields[name], 1, low, high, f"{where}.{name}")[0]
-    if "position" in fields:
-        changed["position"] = np.array(_numbers(fields["position"], 3, -100, 100, f"{where}.position"), np.float32)
-    if "stick" in fields:
-        x, y = _numbers(fields["stick"], 2, -1, 1, f"{where}.stick")
-        changed["stick"] = (x, y)
-    return replace(before, **changed)
+    for name, count, limit in (("position", 3, 100), ("stick", 2, 1)):
+        if name in fields:
+            changed[name] = tuple(_numbers(fields[name], count, -limit, limit, f"{where}.{name}"))
+    return before._replace(**changed)
 
 
 def _times(keyframes: list[Any]) -> list[float]:
