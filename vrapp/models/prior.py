@@ -137,7 +137,8 @@ class LatentPrior(nn.Module):
     def _places(self) -> Tensor:
         x, y, z = self.place
         grid = x[:, None, None] + y[None, :, None] + z[None, None, :]
-        return grid.reshape(POSITIONS, -1) + self.cell  # (64, width)
+        total: Tensor = grid.reshape(POSITIONS, -1) + self.cell  # (64, width)
+        return total
 
     def _offsets(self, codes: Tensor) -> Tensor:
         """Row of each code in the embedding tables."""

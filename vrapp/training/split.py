@@ -83,9 +83,7 @@ def near_duplicate_limit(cloud: NDArray[np.float32]) -> float:
     return NEAR_DUPLICATE_CD + _SAMPLING_FACTOR * chamfer(cloud[::2], cloud[1::2])
 
 
-def _near_duplicate(
-    pose: NDArray[np.float32], other: NDArray[np.float32], tree: cKDTree, limit: float
-) -> bool:
+def _near_duplicate(pose: NDArray[np.float32], other: NDArray[np.float32], tree: cKDTree, limit: float) -> bool:
     """A few points decide most cases before the full distance is asked for."""
     some = tree.query(pose[:: max(1, len(pose) // 100)])[0]
     return bool(np.mean(some**2) < limit) and chamfer(pose, other) < limit
