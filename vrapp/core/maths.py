@@ -8,7 +8,7 @@ its quaternion and matrix constructors turn in opposite ways and it computes in 
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -51,19 +51,33 @@ def quat_from_yaw_pitch(yaw: float, pitch: float) -> Array:
     return quat_multiply(quat_from_axis_angle((0, 1, 0), yaw), quat_from_axis_angle((1, 0, 0), pitch))
 
 
+def _columns(v: npt.NDArray[np.float32]) -> list[Any]:
+    """The last axis taken apart: Python floats of a single vector (quicker by far), else views."""
+    return v.tolist() if v.ndim == 1 else [v[..., i] for i in range(v.shape[-1])]
+
+
+def _joined(columns: tuple[Any, ...]) -> Array:
+    """The inverse of ``_columns``."""
+    if isinstance(columns[0], float):
+        return np.array(columns, np.float32)
+    out = np.empty((*columns[0].shape, len(columns)), np.float32)
+    for i, column in enumerate(columns):
+        out[..., i] = column
+    return out
+
+
 def quat_multiply(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
     """Hamilton product ``a ⊗ b`` (rotate by ``b`` first); broadcasts over leading axes."""
-    a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
-    single = a.ndim == b.ndim == 1
-    ax, ay, az, aw = a.tolist() if single else np.moveaxis(a, -1, 0)
-    bx, by, bz, bw = b.tolist() if single else np.moveaxis(b, -1, 0)
-    product = (
-        aw * bx + ax * bw + ay * bz - az * by,
-        aw * by - ax * bz + ay * bw + az * bx,
-        aw * bz + ax * by - ay * bx + az * bw,
-        aw * bw - ax * bx - ay * by - az * bz,
+    ax, ay, az, aw = _columns(np.asarray(a, np.float32))
+    bx, by, bz, bw = _columns(np.asarray(b, np.float32))
+    return _joined(
+        (
+            aw * bx + ax * bw + ay * bz - az * by,
+            aw * by - ax * bz + ay * bw + az * bx,
+            aw * bz + ax * by - ay * bx + az * bw,
+            aw * bw - ax * bx - ay * by - az * bz,
+        )
     )
-    return np.array(product, np.float32) if single else np.stack(product, axis=-1).astype(np.float32, copy=False)
 
 
 def quat_conjugate(q: npt.ArrayLike) -> Array:
@@ -76,13 +90,10 @@ def rotate(q: npt.ArrayLike, v: npt.ArrayLike) -> Array:
 
     Written out: ``np.cross`` costs 80 µs a call, which is much for a function of every frame.
     """
-    q, v = np.asarray(q, np.float32), np.asarray(v, np.float32)
-    single = q.ndim == v.ndim == 1
-    x, y, z, w = q.tolist() if single else np.moveaxis(q, -1, 0)
-    a, b, c = v.tolist() if single else np.moveaxis(v, -1, 0)
+    x, y, z, w = _columns(np.asarray(q, np.float32))
+    a, b, c = _columns(np.asarray(v, np.float32))
     tx, ty, tz = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)
-    turned = (a + w * tx + y * tz - z * ty, b + w * ty + z * tx - x * tz, c + w * tz + x * ty - y * tx)
-    return np.array(turned, np.float32) if single else np.stack(turned, axis=-1).astype(np.float32, copy=False)
+    return _joined((a + w * tx + y * tz - z * ty, b + w * ty + z * tx - x * tz, c + w * tz + x * ty - y * tx))
 
 
 def quat_slerp(a: npt.ArrayLike, b: npt.ArrayLike, t: float) -> Array:
@@ -112,7 +123,7 @@ def yaw_of(q: npt.ArrayLike) -> float:
 def matrices_from(position: npt.ArrayLike, orientation: npt.ArrayLike, scale: npt.ArrayLike = 1.0) -> Array:
     """``(…, 4, 4)`` matrices that scale, rotate, then translate; ``scale`` is ``(…)`` or ``(…, 3)``."""
     p, q = np.asarray(position, np.float32), np.asarray(orientation, np.float32)
-    x, y, z, w = np.moveaxis(q, -1, 0)
+    x, y, z, w = _columns(q)
     m = np.zeros((*q.shape[:-1], 4, 4), np.float32)
     m[..., 0, 0], m[..., 0, 1], m[..., 0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)
     m[..., 1, 0], m[..., 1, 1], m[..., 1, 2] = 2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)
