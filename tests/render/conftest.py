@@ -38,6 +38,8 @@ def shared_context() -> Iterator[Any]:
         ctx = headless_context()
     except VrappError as e:
         pytest.skip(f"no OpenGL: {e}")
+    ctx.extra = ctx.simple_framebuffer((4, 4))  # in use between the tests
+    ctx.extra.use()
     yield ctx
     release_headless_context(ctx)
 
@@ -168,5 +170,6 @@ def target(checked_context: Any) -> Iterator[Callable[..., Target]]:
         return Target((made[-2],), srgb_encode=internal_format is None)
 
     yield make
+    checked_context.extra.use()  # ModernGL returns to the framebuffer in use, which must not be a deleted one
     for owned in made:
         owned.release()

@@ -12,16 +12,17 @@ from vrapp.render.shader_library import ShaderLibrary
 from vrapp.render.targets import SceneTarget
 
 
+def add_programs(programs: ShaderLibrary) -> None:
+    """Compile the pass."""
+    programs.add("antialias", "fullscreen.vert", "antialias.frag")
+
+
 class Antialias:
     """Puts each view of the finished picture into its place of the target."""
 
     def __init__(self, ctx: Any) -> None:
         self._ctx = ctx
         self._array: Any = None
-
-    def add_programs(self, programs: ShaderLibrary) -> None:
-        """Compile the pass."""
-        programs.add("antialias", "fullscreen.vert", "antialias.frag")
 
     def occlude(self, programs: ShaderLibrary, target: SceneTarget) -> None:
         """Nothing: this preset's occlusion is in the meshes and in the blobs under them."""

@@ -15,6 +15,16 @@ from vrapp.render.targets import SceneTarget
 _BLOOM_STEPS = 5
 
 
+def add_programs(programs: ShaderLibrary) -> None:
+    """Compile the passes."""
+    programs.add("occlusion", "fullscreen.vert", "occlusion.frag")
+    programs.add("occlusion_blur", "fullscreen.vert", "occlusion_blur.frag")
+    programs.add("occlude", "fullscreen.vert", "occlude.frag")
+    programs.add("bloom_down", "fullscreen.vert", "bloom.frag", "DOWN")
+    programs.add("bloom_up", "fullscreen.vert", "bloom.frag")
+    programs.add("tone", "fullscreen.vert", "tone.frag")
+
+
 class Post:
     """Owner of the resolved picture and of the smaller ones that the passes need."""
 
@@ -24,15 +34,6 @@ class Post:
         self._size = (0, 0)
         self._owned: list[Any] = []
         self._arrays: dict[str, Any] = {}
-
-    def add_programs(self, programs: ShaderLibrary) -> None:
-        """Compile the passes."""
-        programs.add("occlusion", "fullscreen.vert", "occlusion.frag")
-        programs.add("occlusion_blur", "fullscreen.vert", "occlusion_blur.frag")
-        programs.add("occlude", "fullscreen.vert", "occlude.frag")
-        programs.add("bloom_down", "fullscreen.vert", "bloom.frag", "DOWN")
-        programs.add("bloom_up", "fullscreen.vert", "bloom.frag")
-        programs.add("tone", "fullscreen.vert", "tone.frag")
 
     def _fit(self, size: tuple[int, int]) -> None:
         if size == self._size:

@@ -15,10 +15,11 @@ import numpy as np
 
 from vrapp.core import maths, resources
 from vrapp.core.display import Target
+from vrapp.core.errors import GraphicsError
 from vrapp.core.maths import Array
 from vrapp.core.pose import Fov, Pose, View
 from vrapp.core.scene import Mark, SceneArrays
-from vrapp.render.antialias import Antialias
+from vrapp.render import antialias, post, scenery
 from vrapp.render.arena import MeshArena
 from vrapp.render.culling import DetailChooser, DrawList, commands, drawable, frustum_planes, inside, with_extra
 from vrapp.render.daylight import Daylight
@@ -27,7 +28,6 @@ from vrapp.render.frame_block import Eye, FrameBlock, place_eyes
 from vrapp.render.gl_native import GL_CLIP_DISTANCE0, GL_FRAMEBUFFER_SRGB, NativeGL
 from vrapp.render.hands import HandMeshes
 from vrapp.render.overlay import Overlay, glyphs_of
-from vrapp.render.post import Post
 from vrapp.render.preset import LIGHT, preset_for
 from vrapp.render.scenery import Scenery
 from vrapp.render.shader_library import ShaderLibrary
@@ -57,44 +57,47 @@ class Renderer:
         self.preset = self._preset.name
         self.light = light or Daylight()
         self._native = NativeGL(ctx)
+        self._programs = self._compile(shader_folder or resources.shaders())
+        self._programs_version = 0
         self._clock = StageClock(ctx)
         self._frame = FrameBlock(ctx)
         self._frame.set_daylight(self.light)
+        self._rows, self._commands = StreamBuffer(ctx), StreamBuffer(ctx)
         self.arena = MeshArena(ctx)
-        self._detail = DetailChooser(self._preset.fine_pixels, self._preset.coarse_ratio, self._preset.triangle_budget)
-        self._hands = HandMeshes(self.arena)
-        self._overlay = Overlay(ctx)
-        self._text = TextPanels(ctx)
-        self._rows = StreamBuffer(ctx)
-        self._commands = StreamBuffer(ctx)
-        self._scenery = Scenery(ctx, light=self._preset is LIGHT)
-        self._shadow = SunShadow(ctx, self._native, self._preset.shadow, self.light.to_sun)
-        self._target = SceneTarget(ctx, self._native, self._preset.samples, self._preset.colour_dtype)
-        self._post = Antialias(ctx) if self._preset is LIGHT else Post(ctx, self._native)
-        self._programs = self._compile(shader_folder or resources.shaders())
-        self._programs_version = 0
+        self._make_parts()
         self._eyes: tuple[Eye, ...] = ()
         self.triangles_drawn = 0
         self.objects_drawn = 0
+
+    def _make_parts(self) -> None:
+        ctx, preset = self._ctx, self._preset
+        self._detail = DetailChooser(preset.fine_pixels, preset.coarse_ratio, preset.triangle_budget)
+        self._hands = HandMeshes(self.arena)
+        self._overlay = Overlay(ctx)
+        self._text = TextPanels(ctx)
+        self._scenery = Scenery(ctx, preset is LIGHT)
+        self._shadow = SunShadow(ctx, self._native, preset.shadow, self.light.to_sun)
+        self._target = SceneTarget(ctx, self._native, preset.samples, preset.colour_dtype)
+        self._post = antialias.Antialias(ctx) if preset is LIGHT else post.Post(ctx, self._native)
 
     def _compile(self, folder: Path) -> ShaderLibrary:
         defines = self._preset.defines
         if not self._native.has_clip_control:
             defines += ("DEPTH_MINUS_ONE_TO_ONE",)
         programs = ShaderLibrary(self._ctx, folder, defines)
-        programs.add("objects", "objects.vert", "objects.frag")
-        programs.add("outline", "objects.vert", "objects.frag", "OUTLINE")
-        programs.add("cast_shadow", "cast_shadow.vert", None)
-        programs.add("ground", "ground.vert", "ground.frag")
-        programs.add("ground_far", "ground.vert", "ground.frag", "FAR")
-        programs.add("grass", "grass.vert", "grass.frag", *self._scenery.grass_defines)
-        programs.add("blobs", "blobs.vert", "blobs.frag")
-        programs.add("sky", "sky.vert", "sky.frag")
-        programs.add("cloud_tile", "fullscreen.vert", "cloud_tile.frag")
-        programs.add("glyphs", "glyphs.vert", "glyphs.frag")
-        programs.add("vignette", "vignette.vert", "vignette.frag")
-        programs.add("panels", "panels.vert", "panels.frag")
-        self._post.add_programs(programs)
+        try:
+            programs.add("objects", "objects.vert", "objects.frag")
+            programs.add("outline", "objects.vert", "objects.frag", "OUTLINE")
+            programs.add("cast_shadow", "cast_shadow.vert", None)
+            programs.add("blobs", "blobs.vert", "blobs.frag")
+            programs.add("glyphs", "glyphs.vert", "glyphs.frag")
+            programs.add("vignette", "vignette.vert", "vignette.frag")
+            programs.add("panels", "panels.vert", "panels.frag")
+            scenery.add_programs(programs, self._preset is LIGHT)
+            (antialias if self._preset is LIGHT else post).add_programs(programs)
+        except GraphicsError:
+            programs.release()
+            raise
         return programs
 
     def set_ground(self, heights: Array, cell_m: float) -> None:
@@ -119,7 +122,7 @@ class Renderer:
         self._frame.upload()
         self._rows.write(draws.rows).bind_to_storage_buffer(1)
         self._target.fit((sum(e.size[0] for e in eyes), eyes[0].size[1]))
-        self._scenery.bake(self._programs)
+        self._scenery.bake(self._programs, self._target.framebuffer)
         self._begin_state(len(eyes))
         with self._clock.stage("shadow"):
             self._shadow.draw(self.arena, self._programs["cast_shadow"], draws, level)
@@ -231,14 +234,18 @@ class Renderer:
         if not self._eyes:
             raise RuntimeError("read_pixels before the first draw.")
         size = self._eyes[0].size
-        picture = self._ctx.simple_framebuffer(size, 4)
+        before = self._ctx.fbo
+        colour = self._ctx.texture(size, 4)
+        picture = self._ctx.framebuffer([colour])
         try:
             view = View(Pose(), Fov(-1, 1, 1, -1), (0, 0, *size))
             self._present((view,), Target((picture,)))
             rows = np.frombuffer(picture.read(components=3, alignment=1), np.uint8)
             return np.ascontiguousarray(rows.reshape(size[1], size[0], 3)[::-1])
         finally:
+            before.use()  # ModernGL returns to the framebuffer in use, which must not be a deleted one
             picture.release()
+            colour.release()
 
     @property
     def draw_cpu_s(self) -> float:

@@ -40,6 +40,21 @@ def ground_disc(rings: int, segments: int, near_m: float) -> tuple[Array, np.nda
     return vertices, np.concatenate([middle, band]).astype(np.uint32), segments * (1 + 2 * near_rings)
 
 
+def _grass(light: bool) -> tuple[float, int]:
+    """Metres of a cell of the grid that tufts grow on, and cells along its side."""
+    return (0.36, 34) if light else (0.22, 110)
+
+
+def add_programs(programs: ShaderLibrary, light: bool) -> None:
+    """Compile what draws the scenery."""
+    cell_m, side = _grass(light)
+    programs.add("ground", "ground.vert", "ground.frag")
+    programs.add("ground_far", "ground.vert", "ground.frag", "FAR")
+    programs.add("grass", "grass.vert", "grass.frag", f"GRASS_CELL {cell_m}", f"GRASS_SIDE {side}")
+    programs.add("cloud_tile", "fullscreen.vert", "cloud_tile.frag")
+    programs.add("sky", "sky.vert", "sky.frag")
+
+
 class Scenery:
     """Owner of what draws ground, grass and sky."""
 
@@ -51,7 +66,7 @@ class Scenery:
         self._ground = ctx.buffer(vertices.tobytes())
         self._ground_indices = ctx.buffer(triangles.tobytes())
         self.ground_triangles = len(triangles)
-        self.grass_cell_m, self.grass_side = (0.36, 34) if light else (0.22, 110)
+        self._tufts = _grass(light)[1] ** 2
         self._heights = ctx.texture((1, 1), 1, np.zeros(1, np.float32).tobytes(), dtype="f4")
         self._field: Array = np.zeros((1, 1), np.float32)
         self._half_edge_m = 0.0
@@ -59,11 +74,6 @@ class Scenery:
         self._clouds: Any = None
         self._cloud_pixels = 512 if light else 1024
         self._arrays: dict[str, Any] = {}
-
-    @property
-    def grass_defines(self) -> tuple[str, ...]:
-        """Compile-time figures of the grass shader."""
-        return (f"GRASS_CELL {self.grass_cell_m}", f"GRASS_SIDE {self.grass_side}")
 
     def set_heights(self, heights: Array, cell_m: float) -> None:
         """Terrain around the origin: (N, N) float32 metres, rows along +Z, columns along +X."""
@@ -85,8 +95,11 @@ class Scenery:
         height: Array = np.where(inside, self._field[cell[:, 0], cell[:, 1]], 0).astype(np.float32)
         return height
 
-    def bake(self, programs: ShaderLibrary) -> None:
-        """Draw the tile of clouds, once; the frame block must be bound (the sun lights them)."""
+    def bake(self, programs: ShaderLibrary, back_to: Any) -> None:
+        """Draw the tile of clouds, once, then use ``back_to`` (a framebuffer) again.
+
+        The frame block must be bound: the sun lights the clouds.
+        """
         if self._clouds is not None:
             return
         side = (self._cloud_pixels, self._cloud_pixels)
@@ -94,6 +107,7 @@ class Scenery:
         buffer = self._ctx.framebuffer([self._clouds])
         buffer.use()
         self.array(programs, "cloud_tile").render(vertices=3)
+        back_to.use()
         buffer.release()
         if not self._light:  # a software rasteriser pays dearly for mipmaps and anisotropy
             self._clouds.build_mipmaps()
@@ -117,7 +131,7 @@ class Scenery:
 
     def draw_grass(self, programs: ShaderLibrary, eyes: int) -> None:
         """Tufts near the viewer; both sides of a blade are seen."""
-        self.array(programs, "grass").render(vertices=15, instances=self.grass_side**2 * eyes)
+        self.array(programs, "grass").render(vertices=15, instances=self._tufts * eyes)
 
     def draw_sky(self, programs: ShaderLibrary, eyes: int) -> None:
         """Whatever nothing else has covered."""

@@ -89,12 +89,14 @@ class SunShadow:
             size = draws.rows["scale"]
             self._draw_moving(arena, program, draws, np.where(size > _LARGE_M, LEVELS - 2, LEVELS - 1))
         else:
+            self._framebuffer.use()  # ModernGL's clear returns to the framebuffer before, which may be gone
             self._framebuffer.clear(depth=0.0)
             self._draw(self._framebuffer, arena, program, draws, level, np.arange(len(draws.rows)))
 
     def _draw_moving(self, arena: MeshArena, program: Any, draws: DrawList, level: np.ndarray) -> None:
         changed = self._resting.update(draws, self._centres.tobytes())
         if changed.start_over:
+            self._kept_framebuffer.use()
             self._kept_framebuffer.clear(depth=0.0)
         self._draw(self._kept_framebuffer, arena, program, draws, level, changed.now_resting)
         moving = len(changed.moving) > 0
