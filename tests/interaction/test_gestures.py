@@ -112,6 +112,16 @@ def test_bending_the_arm_brings_a_far_thing_near() -> None:
     assert np.linalg.norm(p.arrays.position[0] - HEAD.position) > after * 1.4
 
 
+def test_nothing_is_pushed_into_the_ground() -> None:
+    p = Person(boxes(FAR))
+    at = (0.2, 1.4, -0.6)
+    p.play(hand(at, FAR))
+    p.play(hand(at, FAR, 1.0), frames=2)
+    p.play(hand(at, (1.0, -2.0, -4.0), 1.0), frames=60)
+    assert p.arrays.position[0, 1] >= 0.15 - 1e-5
+    assert p.arrays.position[0, 2] < -2
+
+
 def test_a_trembling_finger_does_not_let_go() -> None:
     p = Person(boxes(NEAR))
     at = (0.3, 1.0, -0.4)

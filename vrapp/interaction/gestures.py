@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from vrapp.core.pose import Pose
 from vrapp.core.scene import NO_HANDLE, ObjectState, SceneArrays, slot_of
 from vrapp.interaction.attention import ChoiceSet, Dwell, looked_at
 from vrapp.interaction.hand import Hand
-from vrapp.scene.queries import Hit, nearest, ray_hit
+from vrapp.scene.queries import Hit, lowest_corner, nearest, ray_hit
 
 POINT_REST_S = 0.25
 TOUCH_M = 0.12  # so near to the palm a thing is taken without pointing
@@ -105,7 +106,8 @@ class Interaction:
             elif opened or (not hand.tracked and now_ns - hand.lost_since_ns > LOST_NS):
                 events.append(self._release(hand, now_ns))
             elif hand.tracked:
-                hand.carry(self._lever_stick(hand, state), self._chest(), dt_s, now_ns)
+                lowest_m = _lowest_of(arrays, hand.held)
+                hand.carry(self._lever_stick(hand, state), self._chest(), lowest_m, dt_s, now_ns)
             return
         hand.hit = self._aim(hand, arrays) if hand.tracked else None
         handle = NO_HANDLE if hand.hit is None else hand.hit.handle
@@ -185,6 +187,12 @@ class Interaction:
     def _with_choices(self, event: Event, arrays: SceneArrays, now_ns: int) -> Event:
         visible = self._choice.around(arrays, event.handle, self.head.position, now_ns)
         return replace(event, visible=visible)
+
+
+def _lowest_of(arrays: SceneArrays, handle: int) -> Callable[[Array], float]:
+    slot = handle & 0xFFFFFFFF
+    box, edge_m = arrays.box[slot], float(arrays.size[slot] * arrays.growth[slot])
+    return lambda orientation: lowest_corner(box, orientation) * edge_m
 
 
 def _finite(pose: Pose) -> bool:

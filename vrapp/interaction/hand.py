@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,8 +66,12 @@ class Hand:
         self.carried = pose
         self._trail.clear()
 
-    def carry(self, stick_y: float, chest: Array, dt_s: float, now_ns: int) -> Pose:
-        """Where the carried object is to be now: rigid in the hand; on a lever at a distance, a little smoothed."""
+    def carry(self, stick_y: float, chest: Array, lowest_m: Callable[[Array], float], dt_s: float, now_ns: int) -> Pose:
+        """Where the carried object is to be now: rigid in the hand; on a lever at a distance, a little smoothed.
+
+        ``lowest_m``: height of its lowest point over its position at an orientation: nothing is pushed into
+        the ground.
+        """
         if self._lever_m > 0:
             arm = self._arm(chest)
             push = 1 + (_LEVER_SPEED * stick_y * dt_s if abs(stick_y) > 0.15 else 0.0)
@@ -79,10 +84,10 @@ class Hand:
         # A hand's tremble is multiplied by the lever: smooth in proportion, never what is in the hand itself.
         lag_s = 0.012 * min(self._lever_m, 5.0)
         share = 1.0 if lag_s <= 0 else 1 - float(np.exp(-dt_s / lag_s))
-        self.carried = Pose(
-            self.carried.position + (target.position - self.carried.position) * np.float32(share),
-            quat_slerp(self.carried.orientation, target.orientation, share) if share < 1 else target.orientation,
-        )
+        at = self.carried.position + (target.position - self.carried.position) * np.float32(share)
+        turn = quat_slerp(self.carried.orientation, target.orientation, share) if share < 1 else target.orientation
+        at[1] = max(float(at[1]), -lowest_m(turn))
+        self.carried = Pose(at, turn)
         self._trail.append((now_ns, self.carried.position))
         return self.carried
 

@@ -12,6 +12,8 @@ from vrapp.core.maths import Array
 from vrapp.core.pose import Pose
 from vrapp.core.scene import ObjectState, SceneArrays, handle_of
 
+_CORNERS = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], np.float32)
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -27,6 +29,12 @@ def touchable(arrays: SceneArrays) -> np.ndarray:
     """(N,) bool: shown and not on its way out."""
     shown: np.ndarray = (arrays.state > ObjectState.FREE) & (arrays.state < ObjectState.SHRINKING)
     return shown & (arrays.growth > 0)
+
+
+def lowest_corner(box: Array, orientation: Array) -> float:
+    """Height of the lowest corner of ``box`` (2, 3), turned by ``orientation``, over the cube centre, in edges."""
+    corners = box[0] + _CORNERS * (box[1] - box[0])
+    return float(maths.rotate(orientation, corners)[:, 1].min())
 
 
 def into_boxes(arrays: SceneArrays, slots: np.ndarray, point: Array) -> tuple[Array, Array, Array]:

@@ -12,11 +12,11 @@ from vrapp.core.generation import GeneratedObject
 from vrapp.core.mesh import LATENT_DIM
 from vrapp.core.pose import Pose
 from vrapp.core.scene import Mark, ObjectFacts, ObjectState, SceneArrays
+from vrapp.scene.queries import lowest_corner
 
 GROW_S = 0.8
 SHRINK_S = 0.4
 _SLOT_BITS = 32
-_CORNERS = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
 
 
 class SceneStore:
@@ -183,9 +183,7 @@ class SceneStore:
 
     def _set_anchor(self, slot: int) -> None:
         """Growing and shrinking keep the object's lowest point where it is, however it lies."""
-        lower, upper = self.box[slot]
-        corners = maths.rotate(self.orientation[slot], lower + _CORNERS * (upper - lower))
-        down = np.array([0, corners[:, 1].min(), 0], np.float32)
+        down = maths.vec3(0, lowest_corner(self.box[slot], self.orientation[slot]), 0)
         self.pivot[slot] = maths.rotate(maths.quat_conjugate(self.orientation[slot]), down)
         drawn = 1.0 if self.state[slot] == ObjectState.GROWING else float(self.growth[slot])
         self.anchor[slot] = self.position[slot] + down * self.size[slot] * drawn
