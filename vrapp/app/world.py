@@ -240,13 +240,16 @@ def _open(options: Options) -> tuple[Display, Clock, list[str]]:
 
     def with_its_clock(name: str, opener: Opener) -> tuple[str, Opener]:
         def opened(asked: DisplayOptions) -> Display:
-            clocks[name] = _clock(options, name)
-            return opener(_display_options(options, clocks[name]))
+            clock = clocks[name] = _clock(options, name)
+            return opener(replace(asked, clock=clock, pace_hz=_pace_hz(options, clock)))
 
         return name, opened
 
-    openers = [with_its_clock(name, opener) for name, opener in OPENERS]
-    display, reasons = open_display(options.display, _display_options(options, RealClock()), openers)
+    # A headset has its own clock: a run that repeats exactly is none of its.
+    usable = [(n, o) for n, o in OPENERS if n != "openxr" or options.clock != "fixed"]
+    asked = DisplayOptions(RealClock(), options.size or DEFAULT_SIZE, view_count=2 if options.stereo else 1)
+    openers = [with_its_clock(name, opener) for name, opener in usable]
+    display, reasons = open_display(options.display, asked, openers)
     return display, clocks[display.name], reasons
 
 
@@ -258,9 +261,8 @@ def _clock(options: Options, display: str) -> Clock:
     return FixedClock() if fixed else RealClock()
 
 
-def _display_options(options: Options, clock: Clock) -> DisplayOptions:
-    pace = options.pace_hz or (FIXED_PACE_HZ if clock.fixed else None)
-    return DisplayOptions(clock, options.size or DEFAULT_SIZE, pace, view_count=2 if options.stereo else 1)
+def _pace_hz(options: Options, clock: Clock) -> float | None:
+    return options.pace_hz or (FIXED_PACE_HZ if clock.fixed else None)
 
 
 def _completed(options: Options, display: Display, fell_back: bool) -> Options:
