@@ -76,12 +76,20 @@ def test_an_unknown_world_and_a_damaged_one_are_told_in_a_sentence(tmp_path: Pat
         "x = ", "label = 'a'", "label = 'a'\ncluster = 3", "label = 'a'\n[[cluster]]\nat = [1]\nitems = []",
         "label = 'a'\n[[cluster]]\nat = [0, 0]\nitems = [{ of = 'tree', at = [0, 0], on = true }]",
         "label = 'a'\n[[cluster]]\nat = [0, 0]\nitems = [{ of = 'tree', at = [0, 0], size = nan }]",
+        "label = 'a'\n[[cluster]]\nat = [0, 0]\nitems = [{ of = 'tree', at = [0, 0], size = 7 }]",
         "label = 'a'\n[[cluster]]\nat = ['x', 0]\nitems = [{ of = 'tree', at = [0, 0] }]",
     ):  # fmt: skip
         path = tmp_path / "bad.toml"
         path.write_text(text)
         with pytest.raises(InputFileError, match=r"bad\.toml"):
             load_world(str(path), 1)
+
+
+def test_a_category_that_nobody_knows_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "typo.toml"
+    path.write_text("label = 'a'\n[[cluster]]\nat = [0, 0]\nitems = [{ of = 'chiar', at = [0, 0] }]")
+    with pytest.raises(InputFileError, match="did you mean 'chair'"):
+        Layout(load_world(str(path), 1), CATEGORIES, TABLE, 1)
 
 
 @pytest.mark.parametrize("seed", [1, 7, 12345])

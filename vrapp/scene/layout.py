@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from dataclasses import dataclass
 
@@ -9,10 +10,11 @@ import numpy as np
 
 from vrapp.core import maths, rng
 from vrapp.core.categories import Category, category_or_default
+from vrapp.core.errors import InputFileError
 from vrapp.core.maths import Array
 from vrapp.core.mesh import Mesh
 from vrapp.core.pose import Pose
-from vrapp.core.scene import NO_HANDLE, SceneArrays, handle_of, slot_of
+from vrapp.core.scene import NO_HANDLE, ObjectState, SceneArrays, handle_of, slot_of
 from vrapp.scene.footprints import Footprints, footprints, overlaps
 from vrapp.scene.surfaces import flat_places, top_map
 from vrapp.scene.worlds import Spot, World
@@ -60,7 +62,8 @@ def hover_m(category: Category) -> tuple[float, float]:
 class Layout:
     """Finds places. Deterministic: a function of the seed, the request and what stands there already.
 
-    ``categories`` are the generator's, in its order; ``table`` is the one of real sizes.
+    ``categories`` are the generator's, in its order; ``table`` is the one of real sizes. What of the world the
+    generator cannot make is left out. Raises InputFileError for a category that neither of them knows.
     """
 
     def __init__(self, world: World, categories: tuple[str, ...], table: dict[str, Category], seed: int) -> None:
@@ -68,11 +71,19 @@ class Layout:
         self._seed = seed
         self._rows = [category_or_default(table, name) for name in categories]
         self._index = {name: i for i, name in enumerate(categories)}
-        self._group = np.array([hash_of_group(row.group) for row in self._rows], np.int64)
+        for spot in world.spots:
+            if spot.category not in self._index and spot.category not in table:
+                near = difflib.get_close_matches(spot.category, list(table), 1)
+                hint = f" (did you mean '{near[0]}'?)" if near else ""
+                raise InputFileError(
+                    f"The world '{world.name}' names a category '{spot.category}'{hint}; see categories.toml."
+                )
+        groups = sorted({row.group for row in self._rows})
+        self._group = np.array([groups.index(row.group) for row in self._rows], np.int64)
         self._tops: dict[int, Array] = {}  # by handle: heights of what can carry something
 
     def start_categories(self) -> list[tuple[int, int]]:
-        """(spot, category) of the start set, in the order to fill; what the generator cannot make is left out."""
+        """(spot, category) of the start set, in the order to fill."""
         spots = enumerate(self.world.spots)
         return [(i, self._index[s.category]) for i, s in spots if s.category in self._index]
 
@@ -107,7 +118,7 @@ class Layout:
                 return lying
         up = self._height(category, draw) if spot.up_m is None else spot.up_m
         own = float(np.hypot(*np.ptp(mesh.box, axis=0)[[0, 2]])) * size / 2
-        rings = np.array([0, 0.15, 0.35, 0.6, 1.0, 1.5]) * (0.6 + own)
+        rings = np.array([0, 0.15, 0.35, 0.6, 1.0, 1.5, 2.2, 3.0]) * (0.6 + own)
         angles = np.linspace(0, 2 * np.pi, 12, endpoint=False) + float(draw.uniform(0, 0.5))
         offset = np.array([[r * math.cos(a), r * math.sin(a)] for r in rings for a in (angles if r else angles[:1])])
         centres = np.array([spot.x, spot.z]) + offset
@@ -210,7 +221,7 @@ class Layout:
         if near is not None:
             seeds = np.asarray(near)[None, [0, 2]]
         else:
-            alike = np.isin(self._group[arrays.category], self._group[category]) & (arrays.state > 0)
+            alike = (self._group[arrays.category] == self._group[category]) & (arrays.state > ObjectState.FREE)
             seeds = arrays.position[alike][:, [0, 2]]
             distance = np.linalg.norm(seeds - here, axis=1)
             seeds = seeds[(distance > low * 0.7) & (distance < high * 1.1)]
@@ -229,7 +240,7 @@ class Layout:
         fit = 1 - np.clip(np.maximum(low - distance, distance - high) / high, 0, 1) * 4
         ahead = (to @ head.forward[[0, 2]]) / np.maximum(distance, 0.1)
         score = 2 * fit + 1.2 * ahead
-        living = arrays.state > 0
+        living = arrays.state > ObjectState.FREE
         if living.any():
             gap = np.linalg.norm(arrays.position[living][None, :, [0, 2]] - centres[:, None], axis=2)
             same = self._group[arrays.category[living]] == self._group[category]
@@ -291,8 +302,3 @@ class Layout:
             order = np.zeros(len(centres)) if draw is None else draw.uniform(0, 1, len(centres))
         best = int(np.argmin(np.where(free, order, np.inf)))
         return self._standing(centres[best], yaw, float(points[best, 1]), mesh, size, carrier)
-
-
-def hash_of_group(group: str) -> int:
-    """A number that stands for a group's name, equal in every process."""
-    return int.from_bytes(group.encode()[:7], "little")

@@ -83,9 +83,8 @@ def _spots(clusters: list[dict[str, Any]], seed: int) -> list[Spot]:
             x, z = _turned(item["at"], angle)
             x, z = (x + spots[base].x, z + spots[base].z) if lies_on else (x + cx, z + cz)
             own = math.radians(item["turn"]) + angle if "turn" in item else None
-            spots.append(
-                Spot(of, float(x), float(z), own, _number(item, "size"), _number(item, "up"), base if lies_on else -1)
-            )
+            size, up = _number(item, "size", 1.0), _number(item, "up", 100.0)
+            spots.append(Spot(of, float(x), float(z), own, size, up, base if lies_on else -1))
             if not lies_on and "up" not in item:
                 base, base_turn = len(spots) - 1, turn if own is None else own
     return spots
@@ -97,8 +96,10 @@ def _turned(at: list[float], angle: float) -> tuple[float, float]:
     return math.cos(angle) * x + math.sin(angle) * z, -math.sin(angle) * x + math.cos(angle) * z
 
 
-def _number(item: dict[str, Any], key: str) -> float | None:
-    value = float(item[key]) if key in item else None
-    if value is not None and not math.isfinite(value):
-        raise ValueError(f"{key} = {value}")
+def _number(item: dict[str, Any], key: str, most: float) -> float | None:
+    if key not in item:
+        return None
+    value = float(item[key])
+    if not 0 <= value <= most:
+        raise ValueError(f"{key} = {value} of '{item['of']}' is not between 0 and {most:g}")
     return value
