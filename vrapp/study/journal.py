@@ -13,13 +13,16 @@ from mcap.exceptions import EndOfFile, McapError
 from mcap.reader import NonSeekingReader
 from mcap.records import Metadata
 from mcap.stream_reader import StreamReader
+from zstandard import ZstdError
 
 from vrapp.core.errors import InputFileError
 from vrapp.study.parts import part_paths
 
 MAGIC = b"\x89MCAP0\r\n"
 _RECORD_LIMIT = 256 << 20  # a damaged length must not ask for all memory
-_CUT = (McapError, struct.error, ValueError, KeyError, IndexError, OverflowError, MemoryError)
+_CUT = (  # RuntimeError is lz4's
+    McapError, struct.error, ValueError, LookupError, OverflowError, MemoryError, EOFError, ZstdError, RuntimeError,
+)  # fmt: skip
 
 _log = logging.getLogger(__name__)
 
