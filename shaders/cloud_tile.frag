@@ -26,5 +26,5 @@ void main() {
     float here = density_at(p, 8);
     float sunward = 0.0;
     for (int i = 1; i <= 4; i++) sunward += density_at(p + to_sun.xz * (0.09 * float(i)) + float(PERIOD), 5);
-    cloud = vec2(smoothstep(0.52, 0.70, here), smoothstep(0.46, 0.66, sunward * 0.25));
+    cloud = vec2(smoothstep(0.545, 0.68, here), smoothstep(0.47, 0.68, sunward * 0.25));
 }

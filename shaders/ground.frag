@@ -52,12 +52,12 @@ Paint paint_at(vec2 p, float footprint, float level) {
     vec3 blade = relief(p / vec2(0.050, 0.043) + tuft.yz * 0.8, visible(0.050, footprint));
 #endif
     vec2 m = meadow(p);
-    float grain = 0.9 * (clump.x + tuft.x + blade.x);
+    float grain = 0.45 * clump.x + 0.8 * tuft.x + 1.1 * blade.x;
     float path = path_at(p, 0.5 + clump.x + 0.5 * tuft.x) * level;
-    vec3 grass = grass_colour(m + vec2(0.5 * clump.x, 0.6 * tuft.x)) * (1.0 + 0.65 * grain);
+    vec3 grass = grass_colour(m + vec2(0.3 * clump.x, 0.5 * tuft.x)) * (1.0 + 0.65 * grain);
     vec3 earth = mix(vec3(0.40, 0.285, 0.165), vec3(0.52, 0.40, 0.255), clamp(m.y + clump.x + tuft.x, 0.0, 1.0));
     earth *= 1.0 + 0.3 * (tuft.x + blade.x);
-    vec2 slope = clump.yz * 0.20 + tuft.yz * mix(0.26, 0.10, path) + blade.yz * mix(0.30, 0.12, path);
+    vec2 slope = clump.yz * 0.13 + tuft.yz * mix(0.24, 0.10, path) + blade.yz * mix(0.34, 0.12, path);
     Paint paint = Paint(mix(grass, earth, path), slope, grain, path);
 #ifdef FAR
     paint.albedo = mix(paint.albedo, vec3(0.052, 0.115, 0.048), 0.85 * woods_at(p));

@@ -17,8 +17,8 @@ void main() {
 #else
     vec2 cloud = texture(cloud_tile, uv).rg;
 #endif
-    vec3 shade = mix(horizon.rgb, zenith.rgb, 0.22) * 0.82;
-    vec3 lit = mix(cloud_bright, shade, 0.8 * cloud.g);
+    vec3 shade = horizon.rgb * 0.98 + sun.rgb * 0.04;
+    vec3 lit = mix(cloud_bright, shade, 0.9 * cloud.g);
     float cover = 0.94 * cloud.r * clamp(d.y * 6.0 - 0.15, 0.0, 1.0);
     pixel = finish(mix(clear_sky + sun.rgb * (14.0 * disc), lit, cover));
 }

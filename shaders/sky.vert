@@ -16,6 +16,6 @@ void main() {
     ray = normalize((ray_from_ndc[gl_InstanceID] * vec4(ndc, 1.0, 0.0)).xyz);
     clear_sky = sky_gradient(ray);
     float toward = max(dot(ray, to_sun.xyz), 0.0);
-    cloud_bright = sun.rgb * 0.40 + horizon.rgb * 0.35 + sun.rgb * (0.5 * toward * toward * toward * toward);
+    cloud_bright = sun.rgb * 0.46 + horizon.rgb * 0.40 + sun.rgb * (0.5 * toward * toward * toward * toward);
     gl_Position = in_eye_half(vec4(ndc, 0.0, 1.0), gl_InstanceID);
 }

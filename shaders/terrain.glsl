@@ -36,7 +36,7 @@ float woods_at(vec2 p) {
 }
 
 vec3 grass_colour(vec2 m) {
-    const vec3 lush = vec3(0.150, 0.270, 0.052), dry = vec3(0.330, 0.350, 0.095), deep = vec3(0.075, 0.175, 0.042);
-    vec3 c = mix(lush, dry, smoothstep(0.35, 0.85, m.x) * 0.8);
-    return mix(c, deep, smoothstep(0.45, 0.95, m.y) * 0.55);
+    const vec3 lush = vec3(0.175, 0.300, 0.058), dry = vec3(0.380, 0.390, 0.105), deep = vec3(0.095, 0.205, 0.048);
+    vec3 c = mix(lush, dry, smoothstep(0.35, 0.85, m.x) * 0.85);
+    return mix(c, deep, smoothstep(0.45, 0.95, m.y) * 0.45);
 }

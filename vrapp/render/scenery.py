@@ -42,7 +42,7 @@ def ground_disc(rings: int, segments: int, near_m: float) -> tuple[Array, np.nda
 
 def _grass(light: bool) -> tuple[float, int]:
     """Metres of a cell of the grid that tufts grow on, and cells along its side."""
-    return (0.36, 34) if light else (0.22, 110)
+    return (0.29, 42) if light else (0.22, 110)
 
 
 def add_programs(programs: ShaderLibrary, light: bool) -> None:
