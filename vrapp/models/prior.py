@@ -2,7 +2,9 @@
 
 A causal transformer (Vaswani et al. 2017; prior over a VAE's codes as in van den Oord et al. 2017) walks
 the 4³ positions of a latent; a small head draws the 8 channels of a position one after another.  Each
-channel is cut into `bins` intervals of equal share in the training data; bin means are kept as buffers.
+channel is cut into `bins` intervals of equal width; the means of the bins are kept as buffers.  What the
+network adds to is a fixed table, the smoothed log share of each bin at each position in each category:
+with a few dozen models a category this is most of what there is to know.
 Positions are ordered x-major: index = (x·4 + y)·4 + z.  The empty category (index `categories`) is
 trained by dropping the label and used for guidance (Ho & Salimans 2022).
 """
@@ -25,7 +27,7 @@ class PriorConfig:
 
     categories: int
     channels: int = 8
-    bins: int = 24
+    bins: int = 14
     width: int = 192
     layers: int = 6
     heads: int = 6
@@ -80,6 +82,7 @@ class LatentPrior(nn.Module):
 
     edges: Tensor
     centres: Tensor
+    base: Tensor
 
     def __init__(self, config: PriorConfig) -> None:
         super().__init__()
@@ -88,6 +91,9 @@ class LatentPrior(nn.Module):
         channels, bins, width = config.channels, config.bins, config.width
         self.register_buffer("edges", torch.zeros(channels, bins - 1))
         self.register_buffer("centres", torch.zeros(channels, bins))
+        self.register_buffer("base", torch.zeros(config.categories + 1, POSITIONS, channels, bins))
+        self.value_in = nn.Linear(channels, width)
+        self.value_head = nn.Linear(channels, width, bias=False)
         self.code_in = nn.Embedding(channels * bins, width)
         self.code_head = nn.Embedding(channels * bins, width)
         self.category = nn.Embedding(config.categories + 1, width)
@@ -111,14 +117,35 @@ class LatentPrior(nn.Module):
 
     @torch.no_grad()
     def set_bins(self, latents: Tensor) -> None:
-        """Choose bins of equal share from latents (N, 8, 4, 4, 4)."""
+        """Choose bins of equal width, but for the outermost 0.2 %, from latents (N, 8, 4, 4, 4)."""
         bins = self.config.bins
         for channel in range(self.config.channels):
             values = latents[:, channel].flatten().sort().values
-            cuts = torch.linspace(0, len(values), bins + 1).long()
-            self.edges[channel] = values[cuts[1:-1]]
-            groups = [values[a:b] for a, b in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True)]
-            self.centres[channel] = torch.stack([group.mean() for group in groups])
+            low, high = values[int(0.002 * len(values))], values[int(0.998 * (len(values) - 1))]
+            edges = torch.linspace(float(low), float(high), bins + 1)
+            self.edges[channel] = edges[1:-1]
+            codes = torch.bucketize(values, self.edges[channel])
+            count = torch.bincount(codes, minlength=bins)
+            mean = torch.bincount(codes, values.double(), minlength=bins) / count.clamp(min=1)
+            middle = (edges[:-1] + edges[1:]) / 2
+            self.centres[channel] = torch.where(count > 0, mean.float(), middle)
+
+    @torch.no_grad()
+    def set_base(self, codes: Tensor, category: Tensor, trust: float = 12.0) -> None:
+        """Fill the table of log shares from codes (N, 64, 8) of models with category (N,).
+
+        A category's shares are mixed with those of all, which count as `trust` models; shares spread a
+        little to neighbouring bins.
+        """
+        one_hot = functional.one_hot(codes, self.config.bins).float()  # (N, 64, 8, bins)
+        padded = functional.pad(one_hot.flatten(0, 2)[:, None], (1, 1), mode="replicate")
+        kernel = one_hot.new_tensor([[[0.25, 0.5, 0.25]]])
+        one_hot = functional.conv1d(padded, kernel)[:, 0].reshape(one_hot.shape)
+        everything = one_hot.mean(0) * 0.98 + 0.02 / self.config.bins
+        self.base[-1] = everything.log()
+        for number in range(self.config.categories):
+            own = one_hot[category == number]
+            self.base[number] = ((own.sum(0) + trust * everything) / (len(own) + trust)).log()
 
     def quantise(self, latent: Tensor) -> Tensor:
         """(B, 8, 4, 4, 4) float → codes (B, 64, 8) int64."""
@@ -153,16 +180,17 @@ class LatentPrior(nn.Module):
     def forward(self, codes: Tensor, category: Tensor) -> Tensor:
         """Logits (B, 64, 8, bins) of codes (B, 64, 8) given all before them and category (B,) int64."""
         rows = self._offsets(codes)
-        token = self.code_in(rows).sum(2)  # (B, 64, width)
+        values = self.centres[torch.arange(self.config.channels, device=codes.device), codes]  # (B, 64, 8)
+        token = self.code_in(rows).sum(2) + self.value_in(values)  # (B, 64, width)
         label = self.category(category)[:, None]  # (B, 1, width)
         before = torch.cat([label, token[:, :-1]], 1)
         x = before + self._places() + label
         for block in self.blocks:
             x = block(x)
         x = self.norm(x)
-        told = self.code_head(rows)  # (B, 64, 8, width)
+        told = self.code_head(rows) + values[..., None] * self.value_head.weight.T  # (B, 64, 8, width)
         earlier = told.cumsum(2) - told
-        return self._head(x[:, :, None] + earlier + self.channel, slice(None))
+        return self._head(x[:, :, None] + earlier + self.channel, slice(None)) + self.base[category]
 
     def log_prob(self, latent: Tensor, category: Tensor) -> Tensor:
         """log p in nats of the quantised latents (B, 8, 4, 4, 4), (B,)."""
@@ -204,15 +232,17 @@ class LatentPrior(nn.Module):
         width = self.config.width // self.config.heads
         empty = (len(labels), self.config.heads, POSITIONS, width)
         caches = [(label.new_zeros(empty), label.new_zeros(empty)) for _ in self.blocks]
-        before, codes = label, []
+        before, codes, base = label, [], self.base[labels]  # (B, 64, 8, bins)
+        channels = torch.arange(self.config.channels, device=category.device)
         for at in range(POSITIONS):
             x = before + places[at] + label
             for block, cache in zip(self.blocks, caches, strict=True):
                 assert isinstance(block, _Block)
                 x = block.step(x, cache, at)
-            drawn = self._draw(self.norm(x)[:, 0], uniforms[:, at], temperature, top_p, guidance)
+            drawn = self._draw(self.norm(x)[:, 0], base[:, at], uniforms[:, at], temperature, top_p, guidance)
             codes.append(drawn)
-            token = self.code_in(self._offsets(drawn)).sum(1, keepdim=True)  # (B, 1, width)
+            token = self.code_in(self._offsets(drawn)).sum(1) + self.value_in(self.centres[channels, drawn])
+            token = token[:, None]  # (B, 1, width)
             before = token if guidance <= 0 else torch.cat([token, token])
         return self.dequantise(torch.stack(codes, 1))
 
@@ -244,18 +274,21 @@ class LatentPrior(nn.Module):
         middle: Tensor = (lower + upper) / 2 / cumulative[..., -1]
         return middle
 
-    def _draw(self, hidden: Tensor, uniforms: Tensor, temperature: float, top_p: float, guidance: float) -> Tensor:
-        """Codes (B, 8) of one position from hidden (B or 2B, width) and uniforms (B, 8)."""
+    def _draw(
+        self, hidden: Tensor, base: Tensor, uniforms: Tensor, temperature: float, top_p: float, guidance: float
+    ) -> Tensor:
+        """Codes (B, 8) of one position from hidden (B or 2B, width), the table's rows and uniforms (B, 8)."""
         drawn: list[Tensor] = []
         for channel in range(self.config.channels):
             here = slice(channel, channel + 1)
-            logits = self._head((hidden + self.channel[channel])[:, None], here)[:, 0]  # (B, bins)
+            logits = self._head((hidden + self.channel[channel])[:, None], here)[:, 0] + base[:, channel]  # (B, bins)
             if guidance > 0:
                 told, free = logits.log_softmax(-1).chunk(2)
                 logits = told + guidance * (told - free)
             code = pick(logits / max(temperature, 1e-3), uniforms[:, channel], top_p)
             drawn.append(code)
             told_now = self.code_head(code + channel * self.config.bins)
+            told_now = told_now + self.centres[channel, code][:, None] * self.value_head.weight[:, channel]
             hidden = hidden + (told_now if guidance <= 0 else torch.cat([told_now, told_now]))
         return torch.stack(drawn, 1)
 

@@ -17,6 +17,7 @@ from vrapp.models.prior import LatentPrior, PriorConfig
 from vrapp.models.vae import ShapeVAE
 from vrapp.training.augment import MILD
 from vrapp.training.checkpoint import save_checkpoint
+from vrapp.training.peers import Peers
 from vrapp.training.shape_data import ShapeData
 from vrapp.training.train_vae import balanced_weights
 
@@ -85,25 +86,29 @@ def train_prior(
     `start_from` is a prior of an earlier state of the same VAE, to go on from.  The best state so far is
     written to `keep`.
     """
+    peers = Peers()
     torch.manual_seed(plan.seed)
-    rng = torch.Generator().manual_seed(plan.seed)
     prior = LatentPrior(config)
     if start_from is not None:
         prior.load_state_dict(start_from.state_dict())
     prior.set_bins(train.mean.flatten(0, 1))
+    prior.set_base(prior.quantise(train.mean.flatten(0, 1)), train.category.repeat_interleave(train.mean.shape[1]))
+    torch.manual_seed(plan.seed + 1 + peers.rank)  # of the dropout
+    rng = torch.Generator().manual_seed(plan.seed + 1 + peers.rank)
     optimiser = torch.optim.AdamW(prior.parameters(), plan.rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay)
     chances = balanced_weights(train.category, 0.5)
     best, best_state, waited = math.inf, copy.deepcopy(prior.state_dict()), 0
     started, running, figures = time.monotonic(), 0.0, {"validation_nll": math.inf}
     for step in range(1, plan.steps + 1):
         _set_rate(optimiser, step, plan)
-        loss = prior_loss(prior, *_batch(train, chances, rng, plan), rng, plan)
+        loss = prior_loss(prior, *_batch(train, chances, rng, plan, plan.batch // peers.count), rng, plan)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        late = peers.average_gradients(prior, time.monotonic() - started > plan.seconds)
         torch.nn.utils.clip_grad_norm_(prior.parameters(), 1.0)
         optimiser.step()
         running += float(loss.detach())
-        if step % plan.check_every and step != plan.steps:
+        if step % plan.check_every and step != plan.steps and not late:
             continue
         held_out = held_out_nll(prior, validation)
         row = {"train_loss": running / plan.check_every, "validation_nll": held_out}
@@ -111,11 +116,11 @@ def train_prior(
         if held_out < best:
             best, best_state, waited = held_out, copy.deepcopy(prior.state_dict()), 0
             figures = {**row, "step": float(step)}
-            if keep is not None:
+            if keep is not None and peers.rank == 0:
                 save_checkpoint(keep, {"prior": best_state, "figures": figures})
-        if progress:
+        if progress and peers.rank == 0:
             progress(step, row)
-        if waited >= plan.patience or time.monotonic() - started > plan.seconds:
+        if waited >= plan.patience or late:
             break
     prior.load_state_dict(best_state)
     return prior.eval(), figures
@@ -128,10 +133,12 @@ def _set_rate(optimiser: torch.optim.Optimizer, step: int, plan: PriorTraining) 
         group["lr"] = rate
 
 
-def _batch(latents: LatentSet, chances: Tensor, rng: torch.Generator, plan: PriorTraining) -> tuple[Tensor, Tensor]:
+def _batch(
+    latents: LatentSet, chances: Tensor, rng: torch.Generator, plan: PriorTraining, count: int
+) -> tuple[Tensor, Tensor]:
     """Posterior samples (B, 8, 4, 4, 4) of random variants, and their categories."""
-    index = torch.multinomial(chances, plan.batch, replacement=True, generator=rng)
-    variant = torch.randint(latents.mean.shape[1], (plan.batch,), generator=rng)
+    index = torch.multinomial(chances, count, replacement=True, generator=rng)
+    variant = torch.randint(latents.mean.shape[1], (count,), generator=rng)
     mean, deviation = latents.mean[index, variant], latents.deviation[index, variant]
     noise = plan.posterior_scale * torch.randn(mean.shape, generator=rng)
     return mean + deviation * noise, latents.category[index]
