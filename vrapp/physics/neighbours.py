@@ -18,21 +18,21 @@ def bounds(arrays: SceneArrays, slots: np.ndarray) -> tuple[Array, Array]:
     return centre, np.einsum("nij,nj->ni", turn, (upper - lower) / 2 * size)
 
 
-def near_still(arrays: SceneArrays, slots: np.ndarray, reach_m: Array) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs (i, slot): still objects whose bounds come within ``reach_m[i]`` of those of ``slots[i]``."""
+def near_still(arrays: SceneArrays, slots: np.ndarray, reach_m: Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(i, slot, gap in metres) of still objects whose bounds come within ``reach_m[i]`` of those of ``slots[i]``."""
     still = np.flatnonzero(arrays.state == ObjectState.RESTING)
     apart = arrays.position[slots][:, None] - arrays.position[still][None]
     limit = arrays.radius[slots][:, None] + arrays.radius[still][None] + reach_m[:, None]
     close = (np.einsum("ank,ank->an", apart, apart) < limit**2) & (slots[:, None] != still[None])
     i, j = np.nonzero(close)
     if not len(i):
-        return i, j
+        return i, j, np.zeros(0, np.float32)
     centre, half = bounds(arrays, slots)
     near, back = np.unique(j, return_inverse=True)
     other_centre, other_half = bounds(arrays, still[near])
-    gap = np.abs(centre[i] - other_centre[back]) - half[i] - other_half[back]
-    touching = (gap < reach_m[i][:, None]).all(1)
-    return i[touching], still[j[touching]]
+    gap = (np.abs(centre[i] - other_centre[back]) - half[i] - other_half[back]).max(1)
+    within = gap < reach_m[i]
+    return i[within], still[j[within]], gap[within]
 
 
 def resting_on(arrays: SceneArrays, slot: int) -> np.ndarray:
@@ -41,7 +41,7 @@ def resting_on(arrays: SceneArrays, slot: int) -> np.ndarray:
     ask = [slot]
     while ask:
         below = np.array([ask.pop()])
-        _, near = near_still(arrays, below, np.full(1, 0.03, np.float32))
+        _, near, _ = near_still(arrays, below, np.full(1, 0.03, np.float32))
         if not len(near):
             continue
         own_centre, own_half = bounds(arrays, below)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,15 @@ _WORLD_M = 1000.0
 _UPRIGHT = 0.985  # cosine of 10°
 _RIGHTING_RAD_S = 2.5  # how fast it gets up
 _LIGHT_KG, _MOVABLE_KG, _KG_M3 = 4.0, 60.0, 120.0
+
+
+class _Motion(NamedTuple):
+    """Of one held body in one frame."""
+
+    body: int
+    start: Pose
+    target: Pose
+    velocity: np.ndarray  # (6,) as in qvel
 
 
 class PhysicsWorld:
@@ -86,8 +96,9 @@ class PhysicsWorld:
         self._right(arrays)
         self._put_strays_back(arrays)
         steps = max(1, round(dt_s / SUBSTEP_S))
+        motions = self._motions(carried, dt_s)
         for i in range(steps):
-            self._carry(carried, (i + 1) / steps, dt_s)
+            self._carry(motions, (i + 1) / steps)
             self._pool.step(dt_s / steps)
         _limit(self._pool.qvel)
         self._write_back(arrays, carried)
@@ -173,16 +184,23 @@ class PhysicsWorld:
             self._pool.qvel[body] = [*v, *(spin * keep)]
         _limit(self._pool.qvel)
 
-    def _carry(self, carried: Mapping[int, Pose], share: float, dt_s: float) -> None:
-        """Put what is held a share of the way to where the hand has it, moving as fast as the hand does."""
+    def _motions(self, carried: Mapping[int, Pose], dt_s: float) -> list[_Motion]:
+        """How each held body moves this frame: from where it was to where the hand has it, as fast as the hand."""
+        motions = []
         for body in np.flatnonzero(self._held):
             start, target = self._last[body], carried[int(self._handle[body])]
-            position = start.position + (target.position - start.position) * np.float32(share)
-            turn = maths.quat_slerp(start.orientation, target.orientation, share)
-            self._pool.place(int(body), position, turn)
-            velocity = (target.position - start.position) / dt_s
-            self._pool.qvel[body] = [*velocity, *_spin(start.orientation, target.orientation, dt_s)]
-            _limit(self._pool.qvel[body : body + 1])
+            linear = (target.position - start.position) / dt_s
+            velocity = np.array([[*linear, *_spin(start.orientation, target.orientation, dt_s)]])
+            _limit(velocity)
+            motions.append(_Motion(int(body), start, target, velocity[0]))
+        return motions
+
+    def _carry(self, motions: list[_Motion], share: float) -> None:
+        """Put what is held a share of the way along."""
+        for m in motions:
+            position = m.start.position + (m.target.position - m.start.position) * np.float32(share)
+            self._pool.place(m.body, position, maths.quat_slerp(m.start.orientation, m.target.orientation, share))
+            self._pool.qvel[m.body] = m.velocity
 
     def _follow_leaving(self, arrays: SceneArrays) -> None:
         """What lies on something that shrinks away falls."""
@@ -205,15 +223,15 @@ class PhysicsWorld:
         """Wake what will be hit (or it would throw everything back like a wall); make obstacles of the rest."""
         bodies, slots = self._used()
         speed = np.linalg.norm(self._pool.qvel[bodies, :3], axis=1)
-        i, near = near_still(arrays, slots, 0.02 + 1.5 * dt_s * speed)
+        i, near, gap = near_still(arrays, slots, 0.15 + 0.1 * speed)
         volume = np.ptp(arrays.box[near], axis=1).prod(1) * arrays.size[near] ** 3
         held = self._held[bodies][i]
         limit = np.where(held, _LIGHT_KG, np.minimum(_MOVABLE_KG, 12 * self._pool.mass[bodies][i]))
-        hit = (volume * _KG_M3 < limit) & ((speed[i] > 1.0) | held)
+        hit = (volume * _KG_M3 < limit) & ((speed[i] > 1.0) | held) & (gap < 0.02 + 1.5 * dt_s * speed[i])
         for slot in np.unique(near[hit]):
             self._activate(arrays, int(slot), held=False)
-        _, obstacles = near_still(arrays, slots, 0.15 + 0.1 * speed)
-        self._fix({handle_of(arrays, int(s)): int(s) for s in np.unique(obstacles)}, arrays)
+        still = near[arrays.state[near] == ObjectState.RESTING]
+        self._fix({handle_of(arrays, int(s)): int(s) for s in np.unique(still)}, arrays)
 
     def _fix(self, wanted: dict[int, int], arrays: SceneArrays) -> None:
         for handle in [h for h in self._fixed if h not in wanted]:
@@ -231,6 +249,9 @@ class PhysicsWorld:
         bodies, slots = self._used()
         calm = np.linalg.norm(self._pool.qvel[bodies, :3], axis=1) < 1.2
         calm &= self._pool.touching()[bodies] & ~self._held[bodies]
+        if not calm.any():
+            self._pool.turn(bodies, np.zeros((len(bodies), 3)), np.zeros(len(bodies)))
+            return
         up = maths.rotate(arrays.orientation[slots], maths.vec3(0, 1, 0)).astype(float)
         calm &= up[:, 1] < _UPRIGHT
         axis = np.stack([-up[:, 2], 0 * up[:, 0], up[:, 0]], 1)  # up × (0, 1, 0)
@@ -253,7 +274,6 @@ class PhysicsWorld:
         for body, slot in zip(bodies[held], slots[held], strict=True):
             pose = self._last[body] = carried[int(self._handle[body])]
             arrays.position[slot], arrays.orientation[slot] = pose.position, pose.orientation
-        self._put_strays_back(arrays)
 
     def _settle(self, arrays: SceneArrays, dt_s: float) -> None:
         """Count how long each has been still, and put to rest what has been long enough."""
