@@ -28,7 +28,8 @@ class AugmentConfig:
     recolour: float = 0.6
 
 
-MILD = AugmentConfig(resize=0.7, quarter_turn=0.0, scale=0.12, jitter=0.0, recolour=0.5)
+# For the prior: true proportions and true colours, or bushes come out any colour but green.
+MILD = AugmentConfig(resize=0.7, quarter_turn=0.0, scale=0.12, jitter=0.0, recolour=0.0)
 NONE = AugmentConfig(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 

@@ -91,7 +91,8 @@ def train_prior(
     prior = LatentPrior(config)
     if start_from is not None:
         prior.load_state_dict(start_from.state_dict())
-    prior.set_bins(train.mean.flatten(0, 1))
+    if start_from is None:
+        prior.set_bins(train.mean.flatten(0, 1))
     prior.set_base(prior.quantise(train.mean.flatten(0, 1)), train.category.repeat_interleave(train.mean.shape[1]))
     torch.manual_seed(plan.seed + 1 + peers.rank)  # of the dropout
     rng = torch.Generator().manual_seed(plan.seed + 1 + peers.rank)
