@@ -29,6 +29,7 @@ _SUPPORTS = frozenset(
 _ANY_WAY_ROUND = frozenset({"nature", "food", "sky"})
 _KEY_START, _KEY_FREE = 0x51, 0x52
 _CANDIDATES = 128
+_LANE_M, _AVENUE_M = (9.0, 0.7), (35.0, 2.0)  # length and half width of the free way ahead, for small and large things
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,8 @@ class Layout:
         central = along > CENTRAL_COSINE * distance
         clear = (distance - own_radius > CLEARING_M) & ~(central & (distance - own_radius < FACE_M))
         if up_m < 2.5:
-            clear &= ~((along > 0) & (along < 9) & (aside - own_radius < 0.7))
+            reach, width = _LANE_M if own_radius < 1.0 else _AVENUE_M  # a house closes a view from afar
+            clear &= ~((along > 0) & (along < reach) & (aside - own_radius < width))
         return np.asarray(clear)
 
     def _candidates(
@@ -239,7 +241,7 @@ class Layout:
         distance = np.hypot(*to.T)
         fit = 1 - np.clip(np.maximum(low - distance, distance - high) / high, 0, 1) * 4
         ahead = (to @ head.forward[[0, 2]]) / np.maximum(distance, 0.1)
-        score = 2 * fit + 1.2 * ahead
+        score = 2 * fit + 1.2 * np.minimum(ahead, 0.6)  # within 53° of where the user looks all is as good
         living = arrays.state > ObjectState.FREE
         if living.any():
             gap = np.linalg.norm(arrays.position[living][None, :, [0, 2]] - centres[:, None], axis=2)
@@ -289,6 +291,9 @@ class Layout:
             return None
         local = np.stack([places[:, 0], heights, places[:, 1]], 1) * edge
         points = arrays.position[slot] + maths.rotate(q, local.astype(np.float32))
+        # Counted from its foot: a carrier that still grows has not its full height yet.
+        foot = float(prints.low[prints.slots == slot][0])
+        points[:, 1] = foot + (heights - arrays.box[slot, 0, 1]) * edge
         centres = points[:, [0, 2]]
         others = prints.without(slot)  # a rim around the top is no obstacle
         free = self._free(centres, mesh, size, np.full(len(centres), yaw), points[:, 1], others, gap=0.015)
