@@ -27,6 +27,8 @@ from vrapp.generation import cases
 
 VERTEX_BYTES = 24
 _SHARPNESS = 0.02  # weight of staying at the mean crossing: lower is sharper, and noisier
+_SMOOTHINGS = 2  # of the shading normals
+_CREASE_POWER = 12  # a quad that faces 30° elsewhere counts for a sixth
 _OUTSIDE = 1.0
 _ROW_BITS = 9  # of a row of the case tables
 _ROW_MASK = (1 << _ROW_BITS) - 1
@@ -257,6 +259,26 @@ def _triangulate(vertices: Tensor, corners: Tensor, normal: Tensor) -> tuple[Ten
     return triangles.view(-1, 3), area
 
 
+def _normals(topology: _Topology, area: Tensor, gradient: Tensor) -> Tensor:
+    """(V, 3) unit shading normals from the quads' area vectors and gradients (Q, 3).
+
+    A decoder's ripples are evened out by a mean over the quads around, in which those that face
+    elsewhere hardly count, so that creases stay (a bilateral filter).
+    """
+    around = topology.vertex_quads
+    both = functional.normalize(_sum_around(around, area), dim=1, eps=1e-9)
+    both = both + functional.normalize(_sum_around(around, gradient), dim=1, eps=1e-9)
+    normal = functional.normalize(both, dim=1, eps=1e-6)
+    for _ in range(_SMOOTHINGS):
+        corners = torch.cat((normal, normal.new_zeros(1, 3)))
+        quad = corners.index_select(0, topology.quad_vertices.view(-1)).view(-1, 4, 3).sum(1)
+        quad = functional.normalize(quad, dim=1, eps=1e-6)
+        spread = torch.cat((quad, quad.new_zeros(1, 3))).index_select(0, around.view(-1)).view(-1, 12, 3)
+        weight = (spread * normal[:, None]).sum(2, keepdim=True).clamp(min=0.0) ** _CREASE_POWER
+        normal = functional.normalize((spread * weight).sum(1), dim=1, eps=1e-6)
+    return normal
+
+
 def _sample(channels: Tensor, points: Tensor) -> Tensor:
     """(K, C) trilinear samples of ``channels`` (C, R, R, R) at object-space ``points`` (K, 3)."""
     found = functional.grid_sample(
@@ -298,9 +320,7 @@ def extract(grid: Tensor, capacity: Capacity) -> Surface:
     place = _place(field, topology, crossing, gradient)
     corners = torch.where(topology.quad_up[:, None], topology.quad_vertices, topology.quad_vertices.flip(1))
     triangles, area = _triangulate(place, corners, gradient)
-    facets = functional.normalize(_sum_around(topology.vertex_quads, area), dim=1, eps=1e-9)
-    smooth = functional.normalize(_sum_around(topology.vertex_quads, gradient), dim=1, eps=1e-9)
-    normal = functional.normalize(facets + smooth, dim=1, eps=1e-6)
+    normal = _normals(topology, area, gradient)
     position = (place - 0.5) / grid.shape[-1] - 0.5
     inner = position - normal * (0.7 / grid.shape[-1])
     look = _sample(grid[1:], inner)
