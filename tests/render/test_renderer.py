@@ -213,6 +213,12 @@ def test_the_target_may_change_its_size(renderer: Renderer, target: Callable[...
         assert renderer.read_pixels().shape == (size[1], size[0], 3)
 
 
+def test_a_window_without_pixels_is_left_alone(light: Renderer, target: Callable[..., Target]) -> None:
+    minimised = View(Pose(), Fov.symmetric(1.0, 1.0), (0, 0, 0, 0))
+    light.draw((minimised,), Pose(), EMPTY, target((4, 4)), NOTHING)
+    assert picture(light, EMPTY, target(SIZE)).std() > 5  # and it comes back
+
+
 def test_a_viewport_leaves_the_rest_of_the_target_alone(light: Renderer, target: Callable[..., Target]) -> None:
     to = target((100, 100))
     to.framebuffers[0].clear(1.0, 0.0, 1.0, 1.0)

@@ -13,6 +13,7 @@ from vrapp.core.pose import Pose, View
 from vrapp.render.daylight import Daylight
 
 NEAR_M = 0.05
+_CLOUD_PERIOD_S = 10_000.0  # the clouds have drifted by whole tiles (sky.frag), so starting again does not show
 
 FRAME_DTYPE = np.dtype(
     [
@@ -79,7 +80,7 @@ class FrameBlock:
             v["eyes"][i, :3] = eye.position
         v["viewer"][:3] = np.mean([eye.position for eye in eyes], axis=0)
         v["viewer"][3] = 1 / eyes[0].pixels_per_radian
-        v["to_sun"][3] = time_s % 3600.0
+        v["to_sun"][3] = time_s % _CLOUD_PERIOD_S
         v["counts"][0] = len(eyes)
 
     def set_daylight(self, light: Daylight) -> None:

@@ -107,8 +107,10 @@ class Renderer:
     def draw(
         self, views: tuple[View, ...], world_from_stage: Pose, scene: SceneArrays, target: Target, extras: FrameExtras
     ) -> None:
-        """Draw ``views`` (one or two) of the scene into ``target``."""
+        """Draw ``views`` (one or two) of the scene into ``target``. A view without pixels draws nothing."""
         self._clock.begin_frame()
+        if not all(min(view.viewport[2:]) > 0 for view in views):
+            return  # a minimised window
         eyes = self._eyes = place_eyes(views, world_from_stage)
         self._frame.set_eyes(eyes, extras.time_s)
         self._scenery.place(self._frame)

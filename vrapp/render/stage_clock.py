@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 _RING = 4  # frames until a query is read: by then the GPU has finished it, and reading does not wait
+
+
+class _Stage:
+    """One stage's queries; a class of its own because a generator context costs several times more."""
+
+    def __init__(self, clock: StageClock, queries: list[Any]) -> None:
+        self._clock = clock
+        self.queries = queries
+        self.slot = 0
+        self._start_s = 0.0
+
+    def __enter__(self) -> None:
+        self._start_s = time.thread_time()
+        self.queries[self.slot].__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        self.queries[self.slot].__exit__()
+        self._clock.gl_cpu_s += time.thread_time() - self._start_s
 
 
 class StageClock:
@@ -19,7 +35,7 @@ class StageClock:
 
     def __init__(self, ctx: Any) -> None:
         self._ctx = ctx
-        self._rings: dict[str, list[Any]] = {}
+        self._stages: dict[str, _Stage] = {}
         self._frame = -1
         self._used: list[set[str]] = [set() for _ in range(_RING)]
         self._ms: dict[str, float] = {}
@@ -31,23 +47,20 @@ class StageClock:
         self.gl_cpu_s = 0.0
         used = self._used[self._frame % _RING]
         for name in used:
-            self._ms[name] = self._rings[name][self._frame % _RING].elapsed / 1e6
+            self._ms[name] = self._stages[name].queries[self._frame % _RING].elapsed / 1e6
         for name in self._ms.keys() - used:
             if self._frame >= _RING:
                 self._ms[name] = 0.0  # a stage that did not run
         used.clear()
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time the GL calls inside; each name at most once a frame."""
-        ring = self._rings.get(name)
-        if ring is None:
-            ring = self._rings[name] = [self._ctx.query(time=True) for _ in range(_RING)]
+    def stage(self, name: str) -> _Stage:
+        """A context that times the GL calls inside; each name at most once a frame."""
+        stage = self._stages.get(name)
+        if stage is None:
+            stage = self._stages[name] = _Stage(self, [self._ctx.query(time=True) for _ in range(_RING)])
         self._used[self._frame % _RING].add(name)
-        start = time.thread_time()
-        with ring[self._frame % _RING]:
-            yield
-        self.gl_cpu_s += time.thread_time() - start
+        stage.slot = self._frame % _RING
+        return stage
 
     def stage_ms(self) -> dict[str, float]:
         """Milliseconds of each stage, a few frames old."""
