@@ -84,6 +84,7 @@ def _cube() -> Hull:
 def _compiled(points: np.ndarray) -> Hull:
     spec = mujoco.MjSpec()
     spec.compiler.balanceinertia = True
+    spec.compiler.usethread = False  # starting one costs more than so small a mesh
     spec.add_mesh(name="hull", uservert=points.ravel().tolist())
     body = spec.worldbody.add_body()
     body.add_freejoint()

@@ -61,6 +61,7 @@ class PhysicsWorld:
         self._hulls: dict[int, Hull] = {}
         self._leaving: set[int] = set()
         self._hulls_left = _HULLS_A_FRAME
+        box_hull(np.array([[-0.5] * 3, [0.5] * 3], np.float32))  # MuJoCo's compiler starts now, not at the first grab
 
     @property
     def active(self) -> int:
@@ -228,10 +229,10 @@ class PhysicsWorld:
         held = self._held[bodies][i]
         limit = np.where(held, _LIGHT_KG, np.minimum(_MOVABLE_KG, 12 * self._pool.mass[bodies][i]))
         hit = (volume * _KG_M3 < limit) & ((speed[i] > 1.0) | held) & (gap < 0.02 + 1.5 * dt_s * speed[i])
-        for slot in np.unique(near[hit]):
-            self._activate(arrays, int(slot), held=False)
+        for slot in sorted(set(near[hit].tolist())):
+            self._activate(arrays, slot, held=False)
         still = near[arrays.state[near] == ObjectState.RESTING]
-        self._fix({handle_of(arrays, int(s)): int(s) for s in np.unique(still)}, arrays)
+        self._fix({handle_of(arrays, s): s for s in sorted(set(still.tolist()))}, arrays)
 
     def _fix(self, wanted: dict[int, int], arrays: SceneArrays) -> None:
         for handle in [h for h in self._fixed if h not in wanted]:
