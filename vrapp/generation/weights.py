@@ -22,8 +22,11 @@ from numpy.typing import NDArray
 from vrapp.core.errors import OutputError, WeightsError
 
 if TYPE_CHECKING:
+    from vrapp.models.mixture import LatentMixture
     from vrapp.models.prior import LatentPrior
     from vrapp.models.vae import ShapeVAE
+
+    Prior = LatentPrior | LatentMixture
 
 SCHEMA = "vrapp-objects-1"
 MAX_FILE_BYTES = 256 * 2**20
@@ -50,7 +53,7 @@ class ObjectModel:
     """The object generator, ready to use: networks in eval mode on the CPU, float32."""
 
     vae: ShapeVAE
-    prior: LatentPrior
+    prior: Prior
     categories: tuple[str, ...]
     card: dict[str, Any]
     weights_hash: str
@@ -70,7 +73,7 @@ class _Entry:
 def save_weights(
     path: Path,
     vae: ShapeVAE,
-    prior: LatentPrior,
+    prior: Prior,
     categories: tuple[str, ...],
     latent_mean: NDArray[np.float32],
     latent_basis: NDArray[np.float32],
@@ -94,7 +97,9 @@ def save_weights(
             tensors[f"{prefix}.{name}"] = np.ascontiguousarray(value.detach().cpu().float().numpy(), kind)
     digest = _digest({name: (array.shape, array.tobytes()) for name, array in tensors.items()})
     description = {
-        "vae": vae.config.as_dict(), "prior": prior.config.as_dict(), "categories": list(categories),
+        "vae": vae.config.as_dict(), "prior": prior.config.as_dict(),
+        "prior_kind": "mixture" if type(prior).__name__ == "LatentMixture" else "autoregressive",
+        "categories": list(categories),
         "sampling": dict(sampling), "gate": dict(gate), "card": dict(card),
     }  # fmt: skip
     metadata = {"schema": SCHEMA, "sha256": digest, "description": json.dumps(description, sort_keys=True)}
@@ -152,15 +157,20 @@ def load_weights(path: Path) -> ObjectModel:
     )
 
 
-def _networks(description: dict[str, Any], entries: dict[str, _Entry], raw: bytes) -> tuple[ShapeVAE, LatentPrior]:
+def _networks(description: dict[str, Any], entries: dict[str, _Entry], raw: bytes) -> tuple[ShapeVAE, Prior]:
     import torch
 
+    from vrapp.models.mixture import LatentMixture, MixtureConfig
     from vrapp.models.prior import LatentPrior, PriorConfig
     from vrapp.models.vae import ShapeVAE, VaeConfig
 
     settings = {key: tuple(v) if isinstance(v, list) else v for key, v in description["vae"].items()}
     vae = ShapeVAE(VaeConfig(**settings))  # type: ignore[arg-type]
-    prior = LatentPrior(PriorConfig(**description["prior"]))
+    prior: Prior
+    if description.get("prior_kind") == "mixture":
+        prior = LatentMixture(MixtureConfig(**description["prior"]))
+    else:
+        prior = LatentPrior(PriorConfig(**description["prior"]))
     if prior.config.categories != len(description["categories"]):
         raise ValueError("the prior's number of categories differs")
     for prefix, network in (("vae.", vae), ("prior.", prior)):
@@ -171,6 +181,8 @@ def _networks(description: dict[str, Any], entries: dict[str, _Entry], raw: byte
                 state[name.removeprefix(prefix)] = torch.from_numpy(array.reshape(entry.shape).astype(np.float32))
         network.load_state_dict(state)
         network.eval().requires_grad_(False)
+    if isinstance(prior, LatentMixture):
+        prior.prepare()
     vae.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     prior.set_sampling(**{key: float(value) for key, value in description["sampling"].items()})
     return vae, prior
