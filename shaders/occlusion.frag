@@ -7,6 +7,7 @@ layout(location = 0) out float open;
 
 const int SAMPLES = 12;
 const float RADIUS_M = 0.45, LARGEST = 0.09;  // the latter a share of the picture's height
+const float LEAST_RISE = 0.10;  // sine of the angle that facets of a smooth surface may stand out by
 
 vec3 normal_at(vec2 at, vec3 p, vec2 texel, int eye) {
     vec3 right = place_at(at + vec2(texel.x, 0.0), eye) - p, left = p - place_at(at - vec2(texel.x, 0.0), eye);
@@ -35,8 +36,8 @@ void main() {
         vec3 d = place_at(at, eye) - p;
         float d2 = dot(d, d);
         float near = max(1.0 - d2 / (RADIUS_M * RADIUS_M), 0.0);
-        sum += near * max(dot(d, n) - bias, 0.0) * inversesqrt(d2 + 1e-5);
+        sum += near * max((dot(d, n) - bias) * inversesqrt(d2 + 1e-5) - LEAST_RISE, 0.0);
     }
-    open = clamp(1.0 - 1.9 * sum / float(SAMPLES), 0.0, 1.0);
+    open = clamp(1.0 - 2.3 * sum / float(SAMPLES), 0.0, 1.0);
     open *= open * (1.6 - 0.6 * open);
 }
