@@ -28,7 +28,6 @@ from vrapp.generation import cases
 VERTEX_BYTES = 24
 _SHARPNESS = 0.02  # weight of staying at the mean crossing: lower is sharper, and noisier
 _SMOOTHINGS = 2  # of the shading normals
-_CREASE_POWER = 12  # a quad that faces 30° elsewhere counts for a sixth
 _OUTSIDE = 1.0
 _ROW_BITS = 9  # of a row of the case tables
 _ROW_MASK = (1 << _ROW_BITS) - 1
@@ -122,8 +121,8 @@ def capacity_for(tsdf: Tensor) -> Capacity:
     """A capacity that ``tsdf`` (R, R, R) just fits, for devices where asking costs nothing (CPU)."""
     field = _pad(tsdf)
     tables = _tables(tsdf.device)
-    found = torch.bincount(field.cases, minlength=256)[:256]
-    found[0] = found[255] = 0
+    used = field.cases[field.cases - 1 < 254]
+    found = torch.bincount(used, minlength=256)
     most = torch.maximum(tables.loop_count[:256], tables.loop_count[256:])
     quads = sum(((tables.lower_crossed[:256] >> axis & 1) * found).sum() for axis in range(3))
     return Capacity(int(found.sum()), int((most * found).sum()), int(quads))
@@ -133,6 +132,7 @@ def capacity_for(tsdf: Tensor) -> Capacity:
 class _Topology:
     vertex_cell: Tensor  # (V,) int64
     quad_vertices: Tensor  # (Q, 4) int64, CCW seen from above the axis; V for unused rows
+    quad_slots: Tensor  # (Q, 4) int64: where the quad stands in ``vertex_quads``, flattened
     quad_cell: Tensor  # (Q,) int64: the cell that the crossed edge leaves from its lowest corner
     quad_axis: Tensor  # (Q,) int64
     quad_up: Tensor  # (Q,) bool: outside lies up the axis
@@ -179,10 +179,11 @@ def _connect(field: _Field, capacity: Capacity) -> _Topology:
 
     vertex_quads = torch.full(((capacity.vertices + 1) * 12,), capacity.quads, device=device)
     quads = torch.arange(capacity.quads, device=device)[:, None].expand(-1, 4)
-    vertex_quads.scatter_(0, (vertex * 12 + edge).view(-1), quads.reshape(-1))
+    slots = vertex * 12 + edge
+    vertex_quads.scatter_(0, slots.view(-1), quads.reshape(-1))
     outward = (_take(field.cases, cell) & 1).bool()
     counts = torch.stack((torch.count_nonzero(active), last[-1], crossed.sum()))
-    return _Topology(vertex_cell, vertex, cell, axis, outward, vertex_quads.view(-1, 12)[:-1], counts)
+    return _Topology(vertex_cell, vertex, slots, cell, axis, outward, vertex_quads.view(-1, 12)[:-1], counts)
 
 
 def _position(index: Tensor, side: int) -> Tensor:
@@ -208,10 +209,10 @@ def _crossings(field: _Field, topology: _Topology) -> tuple[Tensor, Tensor]:
     return corner + along * axis, functional.normalize(slope, dim=1, eps=1e-12)
 
 
-def _sum_around(vertex_quads: Tensor, per_quad: Tensor) -> Tensor:
-    """(V, F) sums over the quads around each vertex, in a fixed order on every device."""
+def _sum_around(vertex_quads: Tensor, per_quad: Tensor, weight: Tensor | None = None) -> Tensor:
+    """(V, F) sums over the quads around each vertex, weighted (V, 12), in a fixed order on every device."""
     rows = torch.cat((per_quad, per_quad.new_zeros(1, per_quad.shape[1])))
-    return functional.embedding_bag(vertex_quads, rows, mode="sum")
+    return functional.embedding_bag(vertex_quads, rows, mode="sum", per_sample_weights=weight)
 
 
 def _place(field: _Field, topology: _Topology, position: Tensor, normal: Tensor) -> Tensor:
@@ -263,19 +264,22 @@ def _normals(topology: _Topology, area: Tensor, gradient: Tensor) -> Tensor:
     """(V, 3) unit shading normals from the quads' area vectors and gradients (Q, 3).
 
     A decoder's ripples are evened out by a mean over the quads around, in which those that face
-    elsewhere hardly count, so that creases stay (a bilateral filter).
+    elsewhere hardly count, so that creases stay (a bilateral filter; the weight is the cosine's twelfth
+    power: 30° elsewhere counts for a sixth).
     """
     around = topology.vertex_quads
     both = functional.normalize(_sum_around(around, area), dim=1, eps=1e-9)
     both = both + functional.normalize(_sum_around(around, gradient), dim=1, eps=1e-9)
     normal = functional.normalize(both, dim=1, eps=1e-6)
     for _ in range(_SMOOTHINGS):
-        corners = torch.cat((normal, normal.new_zeros(1, 3)))
-        quad = corners.index_select(0, topology.quad_vertices.view(-1)).view(-1, 4, 3).sum(1)
-        quad = functional.normalize(quad, dim=1, eps=1e-6)
-        spread = torch.cat((quad, quad.new_zeros(1, 3))).index_select(0, around.view(-1)).view(-1, 12, 3)
-        weight = (spread * normal[:, None]).sum(2, keepdim=True).clamp(min=0.0) ** _CREASE_POWER
-        normal = functional.normalize((spread * weight).sum(1), dim=1, eps=1e-6)
+        padded = torch.cat((normal, normal.new_zeros(1, 3)))
+        corners = padded.index_select(0, topology.quad_vertices.view(-1)).view(-1, 4, 3)
+        a, b, c, d = corners.unbind(1)
+        quad = functional.normalize(a + b + c + d, dim=1, eps=1e-6)
+        agreement = torch.einsum("qkc,qc->qk", corners, quad).clamp_(min=0.0).square_().square_()
+        weight = normal.new_zeros((len(around) + 1) * 12)
+        weight.scatter_(0, topology.quad_slots.view(-1), (agreement * agreement.square()).view(-1))
+        normal = functional.normalize(_sum_around(around, quad, weight.view(-1, 12)[:-1]), dim=1, eps=1e-6)
     return normal
 
 
