@@ -27,8 +27,10 @@ from vrapp.core.display import Display
 from vrapp.core.generation import Generator
 from vrapp.core.input import InputSource
 from vrapp.display.open import OPENERS, DisplayOptions, Opener, open_display
+from vrapp.display.trace import TraceInput
 from vrapp.generation.bank import Bank
 from vrapp.generation.service import WorkerGenerator
+from vrapp.generation.weights import describe_weights
 from vrapp.interaction.gestures import Interaction
 from vrapp.interaction.locomotion import Locomotion
 from vrapp.physics.world import PhysicsWorld
@@ -62,6 +64,7 @@ def default_weights() -> Path:
 def enter(options: Options) -> int:
     """The whole run; returns the exit code. Raises VrappError for what the user can mend."""
     began = time.perf_counter()
+    _check_inputs(options)
     gc.disable()  # collected between frames, by the loop
     with ExitStack() as owned:
         world = World(options, owned)
@@ -131,8 +134,6 @@ class World:
         own = display.input()
         if options.input is None and own is not None:
             return own
-        from vrapp.display.trace import TraceInput
-
         trace = TraceInput(options.input or resources.assets() / "tour.mcap")
         owned.callback(trace.close)
         if trace.notice:
@@ -227,6 +228,14 @@ class World:
             "weights": parts.generator.weights_hash,
             **endings.machine_figures(parts.renderer.renderer_name),
         }
+
+
+def _check_inputs(options: Options) -> None:
+    """Say what is wrong with the user's files before a window opens. Raises InputFileError, UsageError."""
+    describe_weights(options.weights or default_weights())
+    load_world(options.world, options.seed)
+    if options.input is not None:
+        TraceInput(options.input)
 
 
 def _tell_progress(made: int, total: int) -> None:

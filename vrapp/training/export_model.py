@@ -12,6 +12,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from vrapp.generation.weights import save_weights
+from vrapp.models.mixture import LatentMixture
 from vrapp.models.prior import LatentPrior
 from vrapp.models.vae import ShapeVAE
 from vrapp.training.shape_data import ShapeData
@@ -83,7 +84,7 @@ def gate_limits(vae: ShapeVAE, latents: LatentSet, categories: tuple[str, ...]) 
 def export_weights(
     out: Path,
     vae: ShapeVAE,
-    prior: LatentPrior,
+    prior: LatentPrior | LatentMixture,
     latents: LatentSet,
     categories: tuple[str, ...],
     card: dict[str, Any],

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vrapp.core.errors import InputFileError, UsageError
+from vrapp.models.mixture import LatentMixture, MixtureConfig
 from vrapp.models.prior import LatentPrior, PriorConfig
 from vrapp.training.bake import Baked, bake
 from vrapp.training.export_model import data_card, export_weights
@@ -18,7 +19,7 @@ from vrapp.training.peers import Peers
 from vrapp.training.shape_data import ShapeData, cached_shapes
 from vrapp.training.sources import list_objects, sources_hash
 from vrapp.training.split import load_or_make_split
-from vrapp.training.train_prior import PriorTraining, encode_shapes, train_prior
+from vrapp.training.train_prior import LatentSet, PriorTraining, encode_shapes, train_prior
 from vrapp.training.train_vae import VaeTraining, reconstruction_iou, train_vae
 
 LEAST_MODELS = 8
@@ -30,8 +31,9 @@ class ObjectTraining:
     """Settings of the whole pipeline.  `seconds` is the time for the two networks together."""
 
     seconds: float = 3600.0
-    vae_share: float = 0.8
-    variants: int = 8
+    autoregressive: bool = False  # the other prior: wants far longer before what it draws can be named
+    vae_share: float = 0.8  # of the time, where the autoregressive prior is trained
+    variants: int = 4
     seed: int = 0
     processes: int | None = None
     everything: bool = False  # also the categories and models that are left out by default
@@ -83,7 +85,8 @@ def train_objects(
     figures["test_iou"] = sum(found) / len(found) if found else math.nan
     card = data_card(shapes, sources_hash(baked.sources), split["hash"])
     card["figures"] = figures
-    digest = export_weights(out, vae, prior, latents, categories, card, SAMPLING)
+    sampling = SAMPLING if settings.autoregressive else {}
+    digest = export_weights(out, vae, prior, latents, categories, card, sampling)
     say(f"wrote {out} ({out.stat().st_size / 2**20:.1f} MiB), test IoU {figures['test_iou']:.3f}")
     return TrainingReport(out, digest, len(shapes), categories, baked.left_out, figures)
 
@@ -119,7 +122,8 @@ def bake_folder(data_dir: Path, work: Path, settings: ObjectTraining, say: Calla
 
 
 def _vae_plan(settings: ObjectTraining) -> VaeTraining:
-    return replace(settings.vae, seed=settings.seed, seconds=settings.seconds * settings.vae_share)
+    share = settings.vae_share if settings.autoregressive else 1.0
+    return replace(settings.vae, seed=settings.seed, seconds=settings.seconds * share)
 
 
 def _teller(say: Callable[[str], None], what: str) -> Callable[[int, dict[str, float]], None]:
@@ -131,9 +135,13 @@ def _teller(say: Callable[[str], None], what: str) -> Callable[[int, dict[str, f
 
 def _fit_prior(
     vae: Any, shapes: ShapeData, held_out: ShapeData, settings: ObjectTraining, say: Callable[[str], None]
-) -> tuple[LatentPrior, dict[str, float], Any]:
+) -> tuple[LatentPrior | LatentMixture, dict[str, float], LatentSet]:
     started = time.monotonic()
     latents = encode_shapes(vae, shapes, settings.variants, settings.seed)
+    if not settings.autoregressive:
+        mixture = LatentMixture(MixtureConfig(len(shapes.categories), len(shapes), settings.variants))
+        mixture.fit(latents.mean, latents.category)
+        return mixture, {}, latents
     checks = encode_shapes(vae, held_out, 1, settings.seed)
     config = PriorConfig(
         len(shapes.categories),
