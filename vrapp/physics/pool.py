@@ -6,6 +6,7 @@ all have one convex mesh geom of their own. A body not in use is parked out of e
 
 from __future__ import annotations
 
+import logging
 import math
 
 import mujoco
@@ -21,11 +22,14 @@ _PARKED_M = -1000.0
 _TURN_DAMPING = 1.2  # 1/s
 _GROUND, _MOVING, _FIXED = 1, 2, 4
 
+_log = logging.getLogger(__name__)
+
 
 class BodyPool:
     """MuJoCo's arrays behind object poses. World frame: +Y up, quaternions xyzw outside, wxyz inside."""
 
     def __init__(self, moving: int, fixed: int) -> None:
+        mujoco.set_mju_user_warning(_log.debug)  # else MuJoCo leaves a MUJOCO_LOG.TXT where the user is
         self.moving, self.fixed = moving, fixed
         self.model = _compile(moving, fixed)
         self.data = mujoco.MjData(self.model)
