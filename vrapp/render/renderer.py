@@ -1,8 +1,8 @@
 """Draws a frame: shadows, objects, ground, sky, then what floats in the air, for one or two eyes.
 
 Both eyes are drawn by the same instanced calls into one target, side by side. Depth is reversed
-(1 near, 0 far, 32-bit float). The light preset tone-maps in the surface shaders and has no pass after
-them; the full preset draws linear light and finishes it in ``post``.
+(1 near, 0 far, 32-bit float). The light preset tone-maps in the surface shaders and only antialiases
+after them; the full preset draws linear light and finishes it in ``post``.
 """
 
 from __future__ import annotations
