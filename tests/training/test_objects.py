@@ -45,6 +45,15 @@ def test_a_folder_becomes_a_generator(trained: tuple[Path, list[str]]) -> None:
     assert any("broken.glb" in line and "not a glTF 2" in line for line in said)
 
 
+def test_the_autoregressive_prior_can_be_asked_for(trained: tuple[Path, list[str]]) -> None:
+    from dataclasses import replace
+
+    folder, _ = trained
+    out, work = folder / "autoregressive.safetensors", folder / "own.training"
+    train_objects(folder / "models", out, replace(SETTINGS, autoregressive=True), work, say=lambda _: None)
+    assert load_weights(out).prior.sample(torch.tensor([1]), torch.rand(1, 64, 8)).shape == (1, 8, 4, 4, 4)
+
+
 def test_started_again_it_bakes_and_trains_nothing_twice(trained: tuple[Path, list[str]]) -> None:
     folder, _ = trained
     before = (folder / "own.training" / "grids.u8").stat().st_mtime_ns

@@ -81,6 +81,14 @@ def open_baked(folder: Path) -> Baked:
     )
 
 
+def all_baked(folder: Path, sources: list[ObjectSource]) -> bool:
+    """Whether a folder holds just these sources and nothing of it is left to do."""
+    listing = folder / "sources.json"
+    if not listing.is_file() or json.loads(listing.read_text(encoding="utf-8"))["hash"] != sources_hash(sources):
+        return False
+    return bool((np.fromfile(folder / "status.u8", np.uint8) != TO_DO).all())
+
+
 def _prepare(folder: Path, sources: list[ObjectSource]) -> None:
     """Make the (sparse) files, or keep them where they are for the very same sources."""
     wanted = {"hash": sources_hash(sources), "sources": [asdict(source) for source in sources]}

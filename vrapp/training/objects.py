@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from vrapp.core.errors import InputFileError, UsageError
 from vrapp.models.mixture import LatentMixture, MixtureConfig
 from vrapp.models.prior import LatentPrior, PriorConfig
-from vrapp.training.bake import Baked, bake
+from vrapp.models.vae import ShapeVAE
+from vrapp.training.bake import Baked, all_baked, bake
 from vrapp.training.export_model import data_card, export_weights
 from vrapp.training.peers import Peers
 from vrapp.training.shape_data import ShapeData, cached_shapes
@@ -102,7 +102,7 @@ def bake_folder(data_dir: Path, work: Path, settings: ObjectTraining, say: Calla
         raise InputFileError(f"There is no GLB, glTF, OBJ or PLY file in {data_dir}; name a folder that has some.")
     if importlib.util.find_spec("igl") is None or importlib.util.find_spec("skimage") is None:
         raise UsageError("Training needs libigl and scikit-image; install them with: pip install 'vrapp[train]'.")
-    if Peers().rank != 0:
+    if Peers().count > 1 and not all_baked(work, sources):
         raise UsageError("Bake with one process first: run the same command once without torchrun.")
     say(f"{len(sources)} models in {data_dir}")
 
@@ -134,7 +134,7 @@ def _teller(say: Callable[[str], None], what: str) -> Callable[[int, dict[str, f
 
 
 def _fit_prior(
-    vae: Any, shapes: ShapeData, held_out: ShapeData, settings: ObjectTraining, say: Callable[[str], None]
+    vae: ShapeVAE, shapes: ShapeData, held_out: ShapeData, settings: ObjectTraining, say: Callable[[str], None]
 ) -> tuple[LatentPrior | LatentMixture, dict[str, float], LatentSet]:
     started = time.monotonic()
     latents = encode_shapes(vae, shapes, settings.variants, settings.seed)

@@ -26,7 +26,7 @@ AUGMENT = AugmentConfig(quarter_turn=0.0, scale=0.15, jitter=0.0, recolour=0.4)
 class ClassifierTraining:
     """Settings of the judge's training."""
 
-    steps: int = 900
+    steps: int = 500
     batch: int = 24
     rate: float = 1.5e-3
     weight_decay: float = 0.05
