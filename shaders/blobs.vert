@@ -11,7 +11,8 @@ void main() {
     int eye = gl_InstanceID % counts.x;
     Object object = objects[gl_InstanceID / counts.x];
     vec3 h = object.half_ground.xyz;
-    vec3 x = turned(object.orientation, vec3(1, 0, 0)), y = turned(object.orientation, vec3(0, 1, 0)), z = turned(object.orientation, vec3(0, 0, 1));
+    vec4 q = object.orientation;
+    vec3 x = turned(q, vec3(1, 0, 0)), y = turned(q, vec3(0, 1, 0)), z = turned(q, vec3(0, 0, 1));
     float lowest = object.position_scale.y - dot(abs(vec3(x.y, y.y, z.y)), h) - object.half_ground.w;
 
     // The side that stands up most is not part of the footprint.

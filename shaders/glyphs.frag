@@ -21,8 +21,9 @@ float ring_alpha() {
 
 float heart_alpha() {
     vec2 p = vec2(abs(place.x) * 1.15, place.y * 1.1 + 0.62);
-    float d = p.x + p.y > 1.0 ? length(p - vec2(0.25, 0.75)) - 0.35355
-                              : min(length(p - vec2(0.0, 1.0)), length(p - 0.5 * max(p.x + p.y, 0.0))) * sign(p.x - p.y);
+    float lobe = length(p - vec2(0.25, 0.75)) - 0.35355;
+    float tip = min(length(p - vec2(0.0, 1.0)), length(p - 0.5 * max(p.x + p.y, 0.0))) * sign(p.x - p.y);
+    float d = p.x + p.y > 1.0 ? lobe : tip;
     float soft = max(fwidth(d), 0.01);
     return 1.0 - smoothstep(-soft, soft, d);
 }

@@ -17,7 +17,8 @@ void main() {
     float away = distance(p, viewer.xz) / (0.5 * float(GRASS_SIDE) * GRASS_CELL);
     vec2 m = meadow(p);
     float bare = path_at(p, 0.5);
-    float size = (0.55 + 0.75 * h.y) * smoothstep(1.0, 0.7, away) * smoothstep(0.35, 0.05, bare) * smoothstep(0.15, 0.45, m.y + 0.2 * h.x);
+    float grows = smoothstep(0.35, 0.05, bare) * smoothstep(0.15, 0.45, m.y + 0.2 * h.x);
+    float size = (0.55 + 0.75 * h.y) * grows * smoothstep(1.0, 0.7, away);
 
     int blade = gl_VertexID / 3, corner = gl_VertexID % 3;
     float k = fract(h.x * 37.0 + float(blade) * 0.381966);

@@ -10,9 +10,9 @@ out vec3 clear_sky;
 out vec3 cloud_bright;
 
 void main() {
-    int quad = gl_VertexID / 6, corner = gl_VertexID % 6;
-    ivec2 step_ = corner == 0 ? ivec2(0) : corner == 1 || corner == 3 ? ivec2(1, 0) : corner == 2 || corner == 5 ? ivec2(0, 1) : ivec2(1);
-    vec2 ndc = vec2(ivec2(quad % CELLS.x, quad / CELLS.x) + step_) / vec2(CELLS) * 2.0 - 1.0;
+    int quad = gl_VertexID / 6, corner = gl_VertexID % 6;  // two triangles: 00 10 01, 10 11 01
+    ivec2 at = ivec2(quad % CELLS.x, quad / CELLS.x) + ivec2(0x1A >> corner & 1, 0x34 >> corner & 1);
+    vec2 ndc = vec2(at) / vec2(CELLS) * 2.0 - 1.0;
     ray = normalize((ray_from_ndc[gl_InstanceID] * vec4(ndc, 1.0, 0.0)).xyz);
     clear_sky = sky_gradient(ray);
     float toward = max(dot(ray, to_sun.xyz), 0.0);

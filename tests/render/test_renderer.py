@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.render.conftest import box, camera, scene_of, sphere
-from vrapp.core import maths
+from vrapp.core import maths, resources
 from vrapp.core.display import Target
 from vrapp.core.errors import GraphicsError, UsageError
 from vrapp.core.pose import Fov, Pose, View
@@ -312,6 +314,25 @@ def test_the_preset_suits_the_renderer() -> None:
 def test_a_shader_folder_without_shaders_is_named(ctx: Any, tmp_path: Any) -> None:
     with pytest.raises(GraphicsError, match=tmp_path.name):
         Renderer(ctx, "light", tmp_path)
+
+
+def test_a_saved_shader_shows_in_the_next_picture(
+    checked_context: Any, target: Callable[..., Target], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(resources.shaders(), tmp_path / "shaders")
+    renderer = Renderer(checked_context, "light", folder)
+    to = target(SIZE)
+    picture(renderer, EMPTY, to)
+    source = (
+        (folder / "sky.frag")
+        .read_text()
+        .replace("void main() {", "void main() {\n    pixel = vec4(1, 0, 1, 1);\n    return;")
+    )
+    (folder / "sky.frag").write_text(source)
+    renderer._programs._next_check_s = 0.0
+    assert renderer.reload_if_changed() == "shader 'sky' reloaded"
+    assert tuple(picture(renderer, EMPTY, to)[5, 80]) == (255, 0, 255)
+    renderer.release()
 
 
 def test_reading_before_drawing_is_refused(ctx: Any) -> None:

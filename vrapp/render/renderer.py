@@ -265,6 +265,7 @@ class Renderer:
             self._programs_version = self._programs.version
             for part in (self.arena, self._scenery, self._overlay, self._text, self._post):
                 part.forget_programs()
+            self._programs.drop_replaced()
         return told
 
     def release(self) -> None:

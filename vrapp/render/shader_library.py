@@ -64,6 +64,12 @@ class ShaderLibrary:
         told = [line for name, entry in self._entries.items() if (line := self._reload(name, entry))]
         return "; ".join(told) or None
 
+    def drop_replaced(self) -> None:
+        """Delete programs that were replaced; no vertex array may hold them any more."""
+        for program in self._retired:
+            program.release()
+        self._retired.clear()
+
     def _reload(self, name: str, entry: _Entry) -> str | None:
         if all(_mtime_ns(path) == seen for path, seen in entry.files.items()):
             return None
@@ -113,9 +119,9 @@ class ShaderLibrary:
 
     def release(self) -> None:
         """Delete all programs."""
-        for program in [*self._retired, *(e.program for e in self._entries.values())]:
-            program.release()
-        self._retired.clear()
+        self.drop_replaced()
+        for entry in self._entries.values():
+            entry.program.release()
         self._entries.clear()
 
 
