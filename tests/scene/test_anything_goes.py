@@ -112,7 +112,7 @@ def check(store: SceneStore, arena: CountingArena) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seed", "seconds"), [(1, 20), *[pytest.param(s, 300, marks=pytest.mark.slow) for s in (2, 3)]]
+    ("seed", "seconds"), [(1, 20), *[pytest.param(s, 120, marks=pytest.mark.slow) for s in (2, 3)]]
 )
 def test_a_restless_person_breaks_nothing(seed: int, seconds: float) -> None:
     store, _, events = run(seed, seconds)
