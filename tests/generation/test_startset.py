@@ -97,6 +97,7 @@ def test_the_builder_makes_each_wish_and_keeps_the_set(tmp_path):
         if builder.is_done:
             break
         shown += builder.update(frame)
+    builder.wait_saved()
     assert [r.request_id for r in generator.requests] == [0, 1, 2, 4, 7]  # wish 1 was asked three times
     assert sorted(o.request_id for o in shown) == [0, 2, 7]
     assert [o.request_id for o in startset.load(KEY, tmp_path)] == [0, 7, 2]  # in the order of the wishes
@@ -106,6 +107,7 @@ def test_a_wish_that_nothing_fulfils_is_given_up(tmp_path):
     builder = StartSetBuilder(QueueGenerator(failing=set(range(1, 100, 3))), KEY, tmp_path)
     for frame in range(100):
         builder.update(frame)
+    builder.wait_saved()
     assert builder.is_done
     assert len(startset.load(KEY, tmp_path)) == 2
 

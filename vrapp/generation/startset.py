@@ -12,11 +12,12 @@ import logging
 import mmap
 import os
 import tempfile
+import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from vrapp.generation.packing import PackedShape, read_mesh, shape_of, write_mes
 from vrapp.generation.wishes import WishList
 
 _MAGIC = b"vrappset"
+_PREFIX_BYTES = 24  # magic, length of the header, checksum
 _KEPT_BYTES = 512 << 20
 _KEPT_FILES = 8
 
@@ -83,18 +85,25 @@ def save(key: StartSetKey, objects: Sequence[GeneratedObject], folder: Path) -> 
     path = key.file(folder)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        body = b"".join(_object_bytes(o) for o in objects)
-        header = json.dumps([_describe(o) for o in objects]).encode()
         handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
         with os.fdopen(handle, "wb") as file:
-            file.write(_MAGIC + np.array([len(header), zlib.crc32(body, zlib.crc32(header))], "<u8").tobytes())
-            file.write(header)
-            file.write(bytes(-(len(_MAGIC) + 16 + len(header)) % 16))
-            file.write(body)
+            _write(file, objects)
         os.replace(name, path)
         _forget_old(path.parent, path)
     except OSError as e:
         log.warning("the start set cannot be kept in %s (%s); the next start makes it again", path.parent, e)
+
+
+def _write(file: BinaryIO, objects: Sequence[GeneratedObject]) -> None:
+    header = json.dumps([_describe(o) for o in objects]).encode()
+    checksum = zlib.crc32(header)
+    file.write(bytes(_PREFIX_BYTES) + header + bytes(-(_PREFIX_BYTES + len(header)) % 16))
+    for made in objects:
+        for raw in _arrays(made):
+            checksum = zlib.crc32(raw, checksum)
+            file.write(raw)
+    file.seek(0)
+    file.write(_MAGIC + np.array([len(header), checksum], "<u8").tobytes())
 
 
 def _describe(made: GeneratedObject) -> dict[str, Any]:
@@ -110,12 +119,13 @@ def _describe(made: GeneratedObject) -> dict[str, Any]:
     }
 
 
-def _object_bytes(made: GeneratedObject) -> bytes:
-    shape = shape_of(made.mesh)
-    arrays = (made.latent, made.components, shape.box, shape.hull)
-    mesh = bytearray(shape.nbytes)
-    write_mesh(made.mesh, memoryview(mesh))
-    return b"".join(np.asarray(a, "<f4").tobytes() for a in arrays) + bytes(mesh)
+def _arrays(made: GeneratedObject) -> Iterator[bytes | memoryview]:
+    """What ``_read_object`` reads, in its order."""
+    for array in (made.latent, made.components, made.mesh.box, made.mesh.hull):
+        yield np.asarray(array, "<f4").tobytes()
+    mesh = memoryview(bytearray(shape_of(made.mesh).nbytes))
+    write_mesh(made.mesh, mesh)
+    yield mesh
 
 
 def _parse(file: memoryview) -> list[GeneratedObject]:
@@ -123,8 +133,8 @@ def _parse(file: memoryview) -> list[GeneratedObject]:
     if bytes(file[:8]) != _MAGIC:
         raise ValueError("not a start set")
     header_bytes, checksum = (int(n) for n in np.frombuffer(file, "<u8", 2, 8))
-    header = bytes(file[24 : 24 + header_bytes])
-    at = -(-(24 + header_bytes) // 16) * 16
+    header = bytes(file[_PREFIX_BYTES : _PREFIX_BYTES + header_bytes])
+    at = -(-(_PREFIX_BYTES + header_bytes) // 16) * 16
     if zlib.crc32(file[at:], zlib.crc32(header)) != checksum:
         raise ValueError("its checksum is wrong")
     objects = []
@@ -169,6 +179,7 @@ class StartSetBuilder:
     def __init__(self, generator: Generator, key: StartSetKey, folder: Path) -> None:
         self._wishes = WishList(generator, key.seed, key.wishes)
         self._key, self._folder = key, folder
+        self._saving: threading.Thread | None = None
 
     @property
     def is_done(self) -> bool:
@@ -181,5 +192,13 @@ class StartSetBuilder:
         fresh = self._wishes.update(frame_index)
         if self.is_done and not was_done:
             made = self._wishes.made
-            save(self._key, [made[wish] for wish in sorted(made)], self._folder)
+            objects = [made[wish] for wish in sorted(made)]
+            # A thread, as nearly all of it is checksums and writes, which let the frame go on.
+            self._saving = threading.Thread(target=save, args=(self._key, objects, self._folder))
+            self._saving.start()
         return fresh
+
+    def wait_saved(self) -> None:
+        """Return when the set is on disk (the end of the program waits for it by itself)."""
+        if self._saving is not None:
+            self._saving.join()
