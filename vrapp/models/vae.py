@@ -155,6 +155,20 @@ class ShapeVAE(nn.Module):
         self.config = config or VaeConfig()
         self.encoder = Encoder(self.config)
         self.decoder = Decoder(self.config)
+        numbers = self.config.latent_channels * 4**3
+        self.tint = nn.Linear(numbers, 12)  # fitted after training (training.tint); until then it changes nothing
+        nn.init.zeros_(self.tint.weight)
+        nn.init.zeros_(self.tint.bias)
+
+    def tinted(self, latent: Tensor, look: Tensor) -> Tensor:
+        """`look` (B, 6, R³) in [0, 1], its colours moved by an affine map that the whole latent decides.
+
+        The convolutions learn light and dark soonest; an object's hue is one decision for all of it.
+        """
+        change = self.tint(latent.flatten(1)).reshape(-1, 3, 4)  # (B, 3, 4)
+        rgb = look[:, :3]
+        moved = torch.einsum("bij,bjxyz->bixyz", change[:, :, :3], rgb) + change[:, :, 3, None, None, None]
+        return torch.cat([(rgb + moved).clamp(0.0, 1.0), look[:, 3:]], 1)
 
     def encode(self, grid: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 7, 64, 64, 64) float → mean and log variance, (B, 8, 4, 4, 4) each."""
@@ -174,7 +188,7 @@ class ShapeVAE(nn.Module):
         if resolution not in (16, 32, 64):
             raise ValueError(f"resolution {resolution} is none of 16, 32, 64")
         raw, look = self.decoder(latent)
-        distance, look = raw.clamp(-1.0, 1.0), torch.sigmoid(look)
+        distance, look = raw.clamp(-1.0, 1.0), self.tinted(latent, torch.sigmoid(look))
         if resolution == 64:
             look = functional.interpolate(look, scale_factor=2, mode="trilinear", align_corners=False)
         else:
