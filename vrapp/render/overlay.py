@@ -30,7 +30,9 @@ def glyphs_of(extras: FrameExtras, rows: np.ndarray, marks: np.ndarray) -> np.nd
         out[i] = ((*ray.origin, _RAY), (*ray.end, 0.004), (*ray.colour, 1))
     for i, ring in enumerate(extras.rings, len(extras.rays)):
         out[i] = ((*ring.centre, _RING), (0, 0, 0, ring.radius_m), (*ring.colour, 1))
-    hearts = out[len(out) - len(kept) :]
+    if not len(kept):
+        return out
+    hearts = out[-len(kept) :]
     hearts["a"][:, :3] = kept["position"]
     hearts["a"][:, 1] += np.linalg.norm(kept["half_extent"], axis=1) + 0.10
     hearts["a"][:, 3] = _KEPT

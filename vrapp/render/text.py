@@ -70,14 +70,10 @@ class TextPanels:
                 continue
             in_world = isinstance(panel.place, Pose) or len(eyes) == 2
             texture = self._texture(panel.lines, _WORLD_LINE_PX if in_world else panel.height_px, panel.title)
-            corner, right, up = _quad(panel, texture.size, eyes)
-            program["corner"].value, program["right"].value, program["up"].value = (
-                tuple(corner),
-                tuple(right),
-                tuple(up),
-            )
-            program["on_screen"].value = not in_world
-            program["opacity"].value = panel.opacity
+            quad = np.zeros((3, 4), np.float32)
+            quad[:, :3] = _quad(panel, texture.size, eyes)
+            quad[:2, 3] = not in_world, panel.opacity
+            program["quad"].write(quad)
             texture.use(2)
             self._array.render(moderngl.TRIANGLE_STRIP, 4, instances=len(eyes))
 
