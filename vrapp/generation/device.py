@@ -87,7 +87,12 @@ class SurfacePipeline:
     @torch.inference_mode()
     def run(self, latent: Tensor) -> SurfaceSet:
         """One object from ``latent`` (1, 8, 4, 4, 4)."""
-        return self.surfaces(self._decoder.decode(latent.to(self.device), resolution=GRID_SIZE)[0].float())
+        return self.surfaces(self.decode(latent))
+
+    @torch.inference_mode()
+    def decode(self, latent: Tensor) -> Tensor:
+        """The grid (7, 64, 64, 64) of ``latent`` (1, 8, 4, 4, 4)."""
+        return self._decoder.decode(latent.to(self.device), resolution=GRID_SIZE)[0].float()
 
     @torch.inference_mode()
     def surfaces(self, grid: Tensor) -> SurfaceSet:

@@ -197,17 +197,18 @@ class ObjectMaker:
 
     def mesh(self, latent: np.ndarray, limits: GateLimits) -> Mesh | Reason:
         """The object of ``latent`` (512,) at all levels, or why it may not be shown."""
-        grids = self._pipeline.run(torch.from_numpy(latent.reshape(1, *LATENT_SHAPE)))
-        if not grids.fits():
-            return Reason.TOO_COMPLEX
-        if wrong := judge_grid(grids.grid[0].cpu().numpy(), limits):
+        grid = self._pipeline.decode(torch.from_numpy(latent.reshape(1, *LATENT_SHAPE)))
+        if wrong := judge_grid(grid[0].cpu().numpy(), limits):
             return wrong
-        finest, pieces = without_debris(grids.level(0), limits.debris_share)
+        surfaces = self._pipeline.surfaces(grid)
+        if not surfaces.fits():
+            return Reason.TOO_COMPLEX
+        finest, pieces = without_debris(surfaces.level(0), limits.debris_share)
         if wrong := judge_mesh(finest, pieces, limits):
             return wrong
         levels: list[MeshLevel] = [finest]
         for index in range(1, LEVELS):
-            level, left = without_debris(grids.level(index), limits.debris_share)
+            level, left = without_debris(surfaces.level(index), limits.debris_share)
             levels.append(level if left.count else levels[-1])  # too thin for this level: show the finer one
         position = np.ascontiguousarray(finest.vertices["position"])
         box = np.stack((position.min(0), position.max(0)))

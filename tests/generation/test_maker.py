@@ -1,0 +1,80 @@
+import generation_toy as toy
+import numpy as np
+import torch
+
+from vrapp.core.generation import GenerationRequest, Steering
+from vrapp.core.mesh import Mesh
+from vrapp.generation.gate import GateLimits, Reason
+from vrapp.generation.maker import HULL_POINTS, MAX_ATTEMPTS, ObjectMaker, support_points
+
+BOX, BALL, BROKEN, _ = range(4)
+
+
+def maker(**changes):
+    return ObjectMaker(toy.ToyModel(toy.ToyVae(), toy.ToyPrior(), **changes), torch.device("cpu"))
+
+
+def request(request_id, category=BOX, **steering):
+    return GenerationRequest(request_id, 7, Steering(category, **steering))
+
+
+def test_a_batch_gives_what_each_gives_alone():
+    """Also with other temperatures and numbers of candidates in between."""
+    utility = np.array([1, 0, 0, 0, 0, 0], np.float32)
+    asked = [request(0), request(1, BALL, temperature=0.5), request(2, candidates=5, utility=utility), request(3)]
+    together = [made.shown for made in maker().make_all(asked)]
+    for shown, one in zip(together, asked, strict=True):
+        alone = maker().make(one).shown
+        assert shown.request_id == one.request_id
+        assert shown.mesh_hash == alone.mesh_hash
+        np.testing.assert_array_equal(shown.latent, alone.latent)
+
+
+def test_it_draws_again_and_then_gives_up():
+    made = maker().make(request(0, BROKEN))
+    assert made.shown is None
+    assert made.rejected == (Reason.EMPTY,) * MAX_ATTEMPTS
+
+
+def test_a_later_draw_counts_the_earlier_ones():
+    strict = {"default": {"triangles_least": 20_000}}
+    made = [maker(gate=strict).make(request(i)) for i in range(8)]
+    later = [m for m in made if m.shown is not None and m.rejected]
+    assert later
+    for one in later:
+        assert one.shown.attempts == len(one.rejected) + 1
+        assert set(one.rejected) == {Reason.TOO_FEW_TRIANGLES}
+
+
+def test_nearness_one_draws_the_same_again_and_zero_does_not_care():
+    known = maker().make(request(5)).shown.latent
+    same = maker().make(request(6, near=known, nearness=1.0)).shown.latent
+    free = maker().make(request(6, near=known, nearness=0.0)).shown.latent
+    np.testing.assert_allclose(np.delete(same, 3), np.delete(known, 3), atol=1e-4)
+    assert np.abs(free - known).mean() > 0.2
+
+
+def test_components_are_the_latent_in_the_exposed_basis():
+    mean = np.full(512, 0.5, np.float32)
+    shown = maker(latent_mean=mean).make(request(1)).shown
+    np.testing.assert_allclose(shown.components, shown.latent[:6] - 0.5, atol=1e-6)
+
+
+def test_fields_that_are_not_finite_are_refused():
+    class Broken:
+        def decode(self, latent, resolution=64):
+            return torch.full((1, 7, 64, 64, 64), float("nan"))
+
+    made = ObjectMaker(toy.ToyModel(Broken(), toy.ToyPrior()), torch.device("cpu"))
+    assert made.mesh(np.zeros(512, np.float32), GateLimits()) is Reason.NOT_FINITE
+
+
+def test_support_points_span_the_object():
+    mesh = maker().mesh(np.array([0.9, 0.5, 0.2, BOX] + [0] * 508, np.float32), GateLimits())
+    assert isinstance(mesh, Mesh)
+    assert len(mesh.hull) <= HULL_POINTS
+    position = mesh.levels[0].vertices["position"]
+    np.testing.assert_allclose(mesh.hull.max(0), position.max(0), atol=0.02)
+    np.testing.assert_allclose(mesh.hull.min(0), position.min(0), atol=0.02)
+    one = support_points(np.zeros((1, 3), np.float32))
+    np.testing.assert_array_equal(one, [[0, 0, 0]])
