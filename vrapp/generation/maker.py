@@ -18,7 +18,7 @@ from vrapp.generation.device import Decoder, SurfacePipeline
 from vrapp.generation.gate import GateLimits, Reason, judge_grid, judge_mesh
 from vrapp.generation.packing import mesh_hash
 
-#: Attempts that are drawn together; a pass of the prior costs about the same for one as for four.
+#: Attempts that are drawn together; a pass of a prior costs much the same for one as for four.
 ATTEMPTS = (range(0, 1), range(1, 4), range(4, 8))
 MAX_ATTEMPTS = ATTEMPTS[-1].stop
 HULL_POINTS = 48
@@ -28,7 +28,7 @@ _DRAWS_NEAR = 6  # candidates, at least, where a latent is asked to be near anot
 
 
 class Prior(Protocol):
-    """The part of ``models.prior.LatentPrior`` that is used here."""
+    """What is used here of ``models.prior.LatentPrior`` and ``models.mixture.LatentMixture``."""
 
     def sample(self, category: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
         """Category (B,) int64, uniforms (B, 64, 8) in [0, 1) → latents (B, 8, 4, 4, 4)."""
@@ -98,8 +98,8 @@ class ObjectMaker:
     """Everything between requests and objects.
 
     A draw's randomness is keyed by (seed, request, attempt). First attempts of a batch are drawn
-    together, since one pass of the prior costs the same for sixteen; a draw gives discrete codes, which
-    do not depend on its neighbours. Decoding goes one by one.
+    together, since one pass of a prior costs much the same for sixteen; priors draw row by row, so that a
+    draw does not depend on its neighbours. Decoding goes one by one.
     """
 
     def __init__(self, model: Model, device: torch.device) -> None:
