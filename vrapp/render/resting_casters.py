@@ -32,17 +32,20 @@ class RestingCasters:
         self._kept = np.zeros(256, bool)
         self._map: bytes = b""
 
-    def update(self, draws: DrawList, map_place: bytes) -> Change:
-        """``map_place`` says where the shadow map is; hands, which have no slot, always move."""
-        slots, n = draws.slots, len(draws.slots)
-        self._reserve(int(slots.max()) + 1 if n else 0)
-        place = np.zeros(n, _PLACE_DTYPE)
+    def update(self, draws: DrawList, near: np.ndarray, map_place: bytes) -> Change:
+        """Look at the draws ``near`` (ascending indices): those that the map holds, which is at ``map_place``.
+
+        Hands, which have no slot, always move.
+        """
+        objects = near[near < len(draws.slots)]
+        slots = draws.slots[objects]
+        self._reserve(int(slots.max()) + 1 if len(slots) else 0)
+        place = np.zeros(len(objects), _PLACE_DTYPE)
         for field in ("position", "orientation", "scale"):
-            place[field] = draws.rows[field][:n]
-        place["mesh_id"] = draws.mesh_id[:n]
-        same = place.view("V36") == self._place[slots].view("V36")
+            place[field] = draws.rows[field][objects]
+        place["mesh_id"] = draws.mesh_id[objects]
         present = np.zeros(len(self._still), bool)
-        present[slots] = same
+        present[slots] = place.view("V36") == self._place[slots].view("V36")
         self._still = np.where(present, self._still + 1, 0)
         self._place[slots] = place
         rests = self._still[slots] >= _REST_FRAMES
@@ -50,9 +53,9 @@ class RestingCasters:
         if start_over:
             self._kept[:] = False
             self._map = map_place
-        now = np.flatnonzero(rests & ~self._kept[slots])
-        self._kept[slots[now]] = True
-        moving = np.concatenate([np.flatnonzero(~self._kept[slots]), np.arange(n, len(draws.rows))])
+        now = objects[rests & ~self._kept[slots]]
+        self._kept[draws.slots[now]] = True
+        moving = np.concatenate([objects[~self._kept[slots]], near[len(objects) :]])
         return Change(start_over, now, moving)
 
     def _reserve(self, count: int) -> None:

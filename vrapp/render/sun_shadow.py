@@ -94,7 +94,7 @@ class SunShadow:
             self._draw(self._framebuffer, arena, program, draws, level, np.arange(len(draws.rows)))
 
     def _draw_moving(self, arena: MeshArena, program: Any, draws: DrawList, level: np.ndarray) -> None:
-        changed = self._resting.update(draws, self._centres.tobytes())
+        changed = self._resting.update(draws, self._near(draws), self._centres.tobytes())
         if changed.start_over:
             self._kept_framebuffer.use()
             self._kept_framebuffer.clear(depth=0.0)
@@ -104,6 +104,11 @@ class SunShadow:
             self._native.copy_texture(self._kept, self._atlas)
             self._draw(self._framebuffer, arena, program, draws, level, changed.moving)
         self._moving_before = moving
+
+    def _near(self, draws: DrawList) -> np.ndarray:
+        """Indices of the draws that the last, largest tile holds at least a part of."""
+        offset = (draws.rows["position"] - self._centres[-1]) @ self._basis[:2].T  # (M, 2)
+        return np.flatnonzero((np.abs(offset) < self._quality.half_m[-1] + draws.radius[:, None]).all(axis=1))
 
     def _draw(
         self, into: Any, arena: MeshArena, program: Any, draws: DrawList, level: np.ndarray, which: np.ndarray
