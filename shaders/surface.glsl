@@ -31,6 +31,6 @@ vec3 surface_radiance(Surface s, vec3 eye) {
     radiance += s.colour.rgb * (s.material.y * 2.5);
 
     float rim = 1.0 - max(dot(n, v), 0.0);
-    float glow = s.highlight.a * (0.10 + 0.9 * rim * rim * rim);
+    float glow = s.highlight.a * (0.07 + 0.55 * rim * rim * rim * rim);
     return mix(radiance, s.highlight.rgb * 1.3, min(glow, 1.0));
 }
