@@ -242,7 +242,7 @@ def test_a_resting_worker_makes_nothing(generator):
 
 
 MAIN = """
-    import sys, time
+    import signal, sys, time
     from pathlib import Path
     from vrapp.core.generation import GenerationRequest, Steering
     from vrapp.generation.service import ModelSource, WorkerGenerator
@@ -255,6 +255,7 @@ MAIN = """
         return generation_toy.load(path)
 
     if __name__ == "__main__":
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run where it is ignored
         generator = WorkerGenerator(Path("x"), source=ModelSource(describe, load))
         generator.submit(GenerationRequest(0, 7, Steering(0)))
         while not (objects := generator.collect(0)):
