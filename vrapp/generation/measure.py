@@ -55,7 +55,7 @@ class Pipelines:
 
         z = torch.from_numpy(latent.reshape(1, *LATENT_SHAPE)).to(self.device)
         grid = self._model.vae.decode(z)[0].float().cpu().numpy()
-        vertices, faces, normals, _ = marching_cubes(grid[0], 0.0)
+        vertices, faces, normals, _ = marching_cubes(grid[0], 0.0)  # type: ignore[no-untyped-call]
         nearest = np.round(vertices).astype(int).T
         colour = grid[1:4, nearest[0], nearest[1], nearest[2]].T
         position = (vertices + 0.5) / grid.shape[-1] - 0.5
