@@ -13,6 +13,7 @@ from vrapp.core.input import LEFT, RIGHT, Button, HandState, InputSnapshot, Vali
 from vrapp.core.pose import Pose
 from vrapp.core.scene import NO_HANDLE, Mark, ObjectState, SceneArrays, handle_of
 from vrapp.interaction import feedback
+from vrapp.interaction.attention import ChoiceSet
 from vrapp.interaction.gestures import Interaction
 
 DT = 1 / 90
@@ -309,3 +310,13 @@ def test_feedback_marks_and_pulses() -> None:
     feedback.write_marks(p.arrays, p.interaction, [])
     assert p.arrays.mark[1] == Mark.KEPT
     assert feedback.pulses([Event(Act.GAZE, 0, NO_HANDLE)]) == []
+
+
+def test_the_choice_set_keeps_up_with_a_scene_that_grows_between_two_looks() -> None:
+    choice = ChoiceSet()
+    choice.update(boxes((0, 1.65, -2)), HEAD, 1_000_000_000)
+    grown = boxes(*((0.3 * i, 1.65, -2) for i in range(6)))
+    assert choice.around(grown, handle_of(grown, 5), HEAD.position, 1_000_000_001) == (
+        handle_of(grown, 0),
+        handle_of(grown, 5),
+    )

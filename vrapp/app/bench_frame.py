@@ -13,7 +13,7 @@ from vrapp.app.options import Options
 from vrapp.app.timers import percentiles
 from vrapp.app.world import World
 
-PAIRS = 7
+PAIRS = 5
 SECONDS = 8.0  # of each half of a pair
 SETTLE_FRAMES = 20
 CALIBRATION_FRAMES = 60

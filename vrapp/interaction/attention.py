@@ -61,12 +61,16 @@ class ChoiceSet:
         if 0 <= now_ns - self._updated_ns < _LOOK_NS:
             return
         self._updated_ns = now_ns
-        if arrays.count > len(self._seen_ns):
-            more = 2 * arrays.count - len(self._seen_ns)
-            self._seen_ns = np.concatenate([self._seen_ns, np.full(more, -SEEN_NS - 1, np.int64)])
-            self._generation = np.concatenate([self._generation, np.full(more, -1, np.int32)])
+        self._reserve(arrays.count)
         slots = seen_from(arrays, head, reach_m=_REACH_M)
         self._seen_ns[slots], self._generation[slots] = now_ns, arrays.generation[slots]
+
+    def _reserve(self, count: int) -> None:
+        """Room for ``count`` slots: the scene grows between two looks as well."""
+        if count > len(self._seen_ns):
+            more = 2 * count - len(self._seen_ns)
+            self._seen_ns = np.concatenate([self._seen_ns, np.full(more, -SEEN_NS - 1, np.int64)])
+            self._generation = np.concatenate([self._generation, np.full(more, -1, np.int32)])
 
     def around(self, arrays: SceneArrays, chosen: int, head: Array, now_ns: int) -> tuple[int, ...]:
         """Handles seen in the last 10 s that could have been chosen instead: not yet kept, about as near or nearer.
@@ -74,6 +78,7 @@ class ChoiceSet:
         ``chosen`` is one of them in any case. Reaches 8 m, and farther where the chosen one is farther.
         """
         n = arrays.count
+        self._reserve(n)
         recent = (now_ns - self._seen_ns[:n] <= SEEN_NS) & (self._generation[:n] == arrays.generation)
         distance = np.linalg.norm(arrays.position - head, axis=1) - arrays.radius
         slot = slot_of(arrays, chosen)
