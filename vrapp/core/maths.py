@@ -111,7 +111,8 @@ def quat_slerp(a: npt.ArrayLike, b: npt.ArrayLike, t: float) -> Array:
 
 def forward(q: npt.ArrayLike) -> Array:
     """Where a pose with orientation ``q`` looks: its -Z axis."""
-    return rotate(q, vec3(0, 0, -1))
+    x, y, z, w = _columns(np.asarray(q, np.float32))
+    return _joined((-2 * (x * z + y * w), 2 * (x * w - y * z), 2 * (x * x + y * y) - 1))
 
 
 def yaw_of(q: npt.ArrayLike) -> float:
@@ -124,12 +125,18 @@ def matrices_from(position: npt.ArrayLike, orientation: npt.ArrayLike, scale: np
     """``(…, 4, 4)`` matrices that scale, rotate, then translate; ``scale`` is ``(…)`` or ``(…, 3)``."""
     p, q = np.asarray(position, np.float32), np.asarray(orientation, np.float32)
     x, y, z, w = _columns(q)
+    turn = _joined(
+        (
+            1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
+            2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
+            2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y),
+        )
+    )  # fmt: skip
     m = np.zeros((*q.shape[:-1], 4, 4), np.float32)
-    m[..., 0, 0], m[..., 0, 1], m[..., 0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)
-    m[..., 1, 0], m[..., 1, 1], m[..., 1, 2] = 2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)
-    m[..., 2, 0], m[..., 2, 1], m[..., 2, 2] = 2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)
-    s = np.asarray(scale, np.float32)
-    m[..., :3, :3] *= s[..., None, None] if s.ndim < p.ndim else s[..., None, :]
+    m[..., :3, :3] = turn.reshape(*q.shape[:-1], 3, 3)
+    if not (isinstance(scale, float) and scale == 1.0):
+        s = np.asarray(scale, np.float32)
+        m[..., :3, :3] *= s[..., None, None] if s.ndim < p.ndim else s[..., None, :]
     m[..., :3, 3] = p
     m[..., 3, 3] = 1
     return m

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from bisect import bisect_right
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from vrapp.core import maths
 from vrapp.core.input import Button, HandState, InputSnapshot, SourceKind, Valid
 from vrapp.core.maths import Array
 from vrapp.core.pose import Pose
@@ -19,6 +20,7 @@ SCRIPT_SUFFIXES = (".toml", ".json")
 
 #: Poses hold rather than glide over a longer silence: the recording was paused there.
 _LONGEST_GAP_NS = 250_000_000
+_QUIT = int(Button.QUIT)
 
 
 class TraceInput:
@@ -33,35 +35,47 @@ class TraceInput:
     def __init__(self, path: Path, loop: bool = True) -> None:
         """Raises InputFileError where the file is missing, foreign, or holds no usable moment."""
         if path.suffix.lower() in SCRIPT_SUFFIXES:
-            self._records, self.notice = read_script(path), ""
+            records, self.notice = read_script(path), ""
         else:
-            self._records, self.notice = read_recording(path)
+            records, self.notice = read_recording(path)
         self.finished = False
         self._loop = loop
-        self._times_ns = self._records["time_ns"] - self._records["time_ns"][0]
-        self._positions = _stacked(self._records, "position")
-        self._orientations = _stacked(self._records, "orientation")
-        self._glides = _glides(self._times_ns, self._records["valid"])
+        # Taken apart here: fields of a record cost a poll more than all of its arithmetic.
+        times_ns = records["time_ns"] - records["time_ns"][0]
+        self._times_ns: list[int] = times_ns.tolist()
+        self._step_ns = max(int(np.median(np.diff(times_ns))), 1) if len(times_ns) > 1 else 1
+        self._buttons: list[int] = records["buttons"].tolist()
+        self._valid: list[int] = records["valid"].tolist()
+        self._fingers = _fingers(records)
+        self._positions = _stacked(records, "position")
+        self._orientations = _stacked(records, "orientation")
+        self._angles, self._over_sines = _arcs(self._orientations)
+        self._glides = _glides(times_ns, records["valid"])
         self._start_ns: int | None = None
         self._last_index = -1
 
     @property
     def duration_s(self) -> float:
         """From the first moment to the last."""
-        return int(self._times_ns[-1]) / 1e9
+        return self._times_ns[-1] / 1e9
 
     def poll(self, predicted_time_ns: int) -> InputSnapshot:
         """The person at this time of the trace, stamped with ``predicted_time_ns``."""
         if self._start_ns is None:
             self._start_ns = predicted_time_ns
         at_ns = self._place(max(predicted_time_ns - self._start_ns, 0))
-        index = int(np.searchsorted(self._times_ns, at_ns, "right")) - 1
-        snapshot = self._between(index, at_ns)
-        if index > self._last_index + 1:
-            snapshot = self._with_skipped(snapshot, self._last_index + 1, index)
+        index = bisect_right(self._times_ns, at_ns) - 1
+        buttons, fingers = self._pressed(index)
         self._last_index = index
-        buttons = snapshot.buttons & ~Button.QUIT if self._loop else snapshot.buttons
-        return replace(snapshot, time_ns=predicted_time_ns, buttons=buttons)
+        if self._loop:
+            buttons &= ~_QUIT
+        head, gaze, *grips = self._poses(index, at_ns - self._times_ns[index])
+        left, right = (
+            HandState(grips[2 * k], grips[2 * k + 1], trigger, squeeze, (stick_x, stick_y))
+            for k, (trigger, squeeze, stick_x, stick_y) in enumerate(fingers)
+        )
+        valid = Valid(self._valid[index])
+        return InputSnapshot(predicted_time_ns, head, (left, right), Button(buttons), valid, SourceKind.TRACE, gaze)
 
     def vibrate(self, hand: int, amplitude: float, duration_s: float) -> None:
         """Nobody feels it."""
@@ -71,48 +85,44 @@ class TraceInput:
 
     def _place(self, elapsed_ns: int) -> int:
         """Where in the trace this is; in a loop the last moment leads to the first after one more step."""
-        end_ns = int(self._times_ns[-1])
+        end_ns = self._times_ns[-1]
         if elapsed_ns <= end_ns:
             return elapsed_ns
         if not self._loop:
             self.finished = True
             return end_ns
-        step_ns = int(np.median(np.diff(self._times_ns))) if len(self._times_ns) > 1 else 1
-        at_ns = elapsed_ns % (end_ns + max(step_ns, 1))
+        at_ns = elapsed_ns % (end_ns + self._step_ns)
         if at_ns < self._times_ns[self._last_index]:
             self._last_index = -1
         return min(at_ns, end_ns)
 
-    def _between(self, index: int, at_ns: int) -> InputSnapshot:
-        """Poses at the time; buttons, triggers and sticks as they were in the record before it."""
+    def _poses(self, index: int, since_ns: int) -> list[Pose]:
+        """Head, gaze, left grip and aim, right grip and aim, ``since_ns`` after a record."""
         positions, orientations = self._positions[index], self._orientations[index]
-        since_ns = at_ns - int(self._times_ns[index])
         if since_ns > 0 and self._glides[index]:
-            share = np.float32(since_ns / int(self._times_ns[index + 1] - self._times_ns[index]))
-            positions = positions + (self._positions[index + 1] - positions) * share
-            orientations = _slerp(orientations, self._orientations[index + 1], share)
-        record = self._records[index]
-        head, gaze, *of_hands = (Pose(p, q) for p, q in zip(positions, orientations, strict=True))
-        left, right = (
-            HandState(of_hands[2 * k], of_hands[2 * k + 1], float(r["trigger"]), float(r["squeeze"]), _pair(r["stick"]))
-            for k, r in enumerate((record["left"], record["right"]))
-        )
-        buttons, valid = Button(int(record["buttons"])), Valid(int(record["valid"]))
-        return InputSnapshot(at_ns, head, (left, right), buttons, valid, SourceKind.TRACE, gaze)
+            share = since_ns / (self._times_ns[index + 1] - self._times_ns[index])
+            positions = positions + (self._positions[index + 1] - positions) * np.float32(share)
+            weights = np.sin(self._angles[index] * np.array([[1 - share], [share]], np.float32))
+            weights *= self._over_sines[index]
+            orientations = np.einsum("kp,kpq->pq", weights, self._orientations[index : index + 2])
+        return list(map(Pose, positions, orientations))
 
-    def _with_skipped(self, snapshot: InputSnapshot, first: int, last: int) -> InputSnapshot:
-        """Add what was pressed in the records that no poll fell on."""
-        skipped = self._records[first : last + 1]
-        buttons = snapshot.buttons | Button(int(np.bitwise_or.reduce(skipped["buttons"])))
-        left, right = (
-            replace(
-                hand,
-                trigger=max(hand.trigger, float(r["trigger"].max())),
-                squeeze=max(hand.squeeze, float(r["squeeze"].max())),
-            )
-            for hand, r in zip(snapshot.hands, (skipped["left"], skipped["right"]), strict=True)
-        )
-        return replace(snapshot, buttons=buttons, hands=(left, right))
+    def _pressed(self, index: int) -> tuple[int, list[list[float]]]:
+        """Buttons and fingers as in this record, and what was pressed in those that no poll fell on."""
+        first = self._last_index + 1
+        fingers: list[list[float]] = self._fingers[index].tolist()
+        if index <= first:
+            return self._buttons[index], fingers
+        squeezed = self._fingers[first : index + 1, :, :2].max(0).tolist()
+        fingers = [[*most, *stick] for most, (_, _, *stick) in zip(squeezed, fingers, strict=True)]
+        return reduce(or_, self._buttons[first : index + 1]), fingers
+
+
+def _fingers(records: Records) -> Array:
+    """(N, 2, 4) float32 by hand: trigger, squeeze, stick x and y."""
+    sides = [records["left"], records["right"]]
+    parts = [np.column_stack([side["trigger"], side["squeeze"], side["stick"]]) for side in sides]
+    return np.stack(parts, axis=1)
 
 
 def _stacked(records: Records, field: str) -> Array:
@@ -128,18 +138,16 @@ def _glides(times_ns: npt.NDArray[np.int64], valid: npt.NDArray[np.uint32]) -> l
     return [*(soon & alike).tolist(), False]
 
 
-def _slerp(a: Array, b: Array, share: np.float32) -> Array:
-    """Shortest-arc interpolation of rows of unit quaternions (N, 4): maths.quat_slerp, all at once."""
-    cosine = np.sum(a * b, axis=1, keepdims=True)
-    b = np.where(cosine < 0, -b, b)
-    angle = np.arccos(np.clip(np.abs(cosine), 0, 1))
-    sine = np.sin(angle)
-    near = sine < 1e-4
-    safe = np.where(near, 1, sine)
-    from_a = np.where(near, 1 - share, np.sin((1 - share) * angle) / safe)
-    from_b = np.where(near, share, np.sin(share * angle) / safe)
-    return maths.normalise(from_a * a + from_b * b)
+def _arcs(orientations: Array) -> tuple[Array, Array]:
+    """What the slerp from each moment to the next needs, of (N, 6, 4) unit quaternions.
 
-
-def _pair(values: Array) -> tuple[float, float]:
-    return float(values[0]), float(values[1])
+    The angles (N - 1, 6) of the shorter arcs, and (N - 1, 2, 6): by what the sines of the two shares of an angle
+    are multiplied. Two equal ones get a tiny angle, whose sines are in proportion: no case of its own.
+    """
+    a, b = orientations[:-1].astype(float), orientations[1:].astype(float)
+    # The chord's angle, not the cosine's: exact where the arc is short.
+    side = np.where(np.einsum("npq,npq->np", a, b) < 0, -1.0, 1.0)
+    apart = np.linalg.norm(b * side[..., None] - a, axis=-1)
+    angles = np.maximum(2 * np.arcsin(np.minimum(apart / 2, 1)), 1e-6)
+    over_sine = 1 / np.sin(angles)
+    return angles.astype(np.float32), np.stack([over_sine, side * over_sine], axis=1).astype(np.float32)
