@@ -31,5 +31,5 @@ void main() {
     vec2 p = object.position_scale.xz + along * place.x + vec2(-along.y, along.x) * place.y;
     vec3 world = vec3(p.x, object.half_ground.w, p.y);
     world += normalize(eyes[eye].xyz - world) * 0.004 * distance(world, eyes[eye].xyz);
-    gl_Position = to_screen(world, eye);
+    gl_Position = object.position_scale.w > 0.0 ? to_screen(world, eye) : vec4(0.0);  // rows of nothing
 }

@@ -9,9 +9,9 @@ import numpy as np
 from tests.render.conftest import camera, scene_of
 from vrapp.core.mesh import LEVELS
 from vrapp.core.pose import Pose
-from vrapp.core.scene import Mark, ObjectState
+from vrapp.core.scene import Mark, ObjectState, SceneArrays
 from vrapp.render.arena import LEVEL_DTYPE
-from vrapp.render.culling import HIGHLIGHTS, DetailChooser, commands, drawable, frustum_planes, inside
+from vrapp.render.culling import HIGHLIGHTS, OBJECT_DTYPE, DetailChooser, DrawList, commands, frustum_planes, inside
 from vrapp.render.frame_block import place_eyes
 
 
@@ -21,6 +21,7 @@ class FakeArena:
 
     levels: np.ndarray = field(default_factory=lambda: np.zeros((4, LEVELS), LEVEL_DTYPE))
     is_resident: np.ndarray = field(default_factory=lambda: np.array([True, True, False, False]))
+    version: int = 0
 
 
 def fake_arena() -> FakeArena:
@@ -28,6 +29,20 @@ def fake_arena() -> FakeArena:
     arena.levels["index_count"] = [[900, 90, 9]] * 4
     arena.levels["first_index"] = np.arange(12).reshape(4, 3) * 1000
     return arena
+
+
+def flat(positions: np.ndarray) -> np.ndarray:
+    return np.zeros(len(positions), np.float32)
+
+
+def drawn(
+    scene: SceneArrays, draws: DrawList | None = None, arena: FakeArena | None = None, hands: int = 0
+) -> DrawList:
+    """The list of the scene on flat ground, made anew or brought up to date."""
+    draws = draws or DrawList()
+    rows = np.zeros(hands, OBJECT_DTYPE)
+    draws.update(scene, arena or fake_arena(), flat, rows, [0] * hands)  # type: ignore[arg-type]
+    return draws
 
 
 def seen(points: list[tuple[float, float, float]], radius: float = 0.0) -> list[bool]:
@@ -55,15 +70,55 @@ def test_only_existing_grown_resident_objects_are_drawn() -> None:
     scene = scene_of([0, 1, 2, -1, 0, 1], [(0, 0, 0)] * 6)
     scene.growth[4] = 0
     scene.state[5] = ObjectState.FREE
-    assert drawable(scene, fake_arena()).slots.tolist() == [0, 1]  # type: ignore[arg-type]
+    draws = drawn(scene, hands=1)
+    assert np.flatnonzero(draws.shown[: draws.count]).tolist() == [0, 1, 6]
+    assert draws.rows["scale"][:6].tolist() == [1, 1, 0, 0, 0, 0]
 
 
 def test_growth_eases_size_and_bounding_sphere() -> None:
     scene = scene_of([0, 0, 0], [(0, 0, 0)] * 3, size=2.0)
     scene.growth[:] = 0.25, 0.5, 1.0
-    draws = drawable(scene, fake_arena())  # type: ignore[arg-type]
-    assert np.allclose(draws.rows["scale"], [2 * 0.15625, 1.0, 2.0])
-    assert np.allclose(draws.radius, [1.6 * 0.15625, 0.8, 1.6])
+    draws = drawn(scene)
+    assert np.allclose(draws.rows["scale"][:3], [2 * 0.15625, 1.0, 2.0])
+    assert np.allclose(draws.radius[:3], [1.6 * 0.15625, 0.8, 1.6])
+
+
+def test_only_what_is_not_at_rest_is_worked_out_again() -> None:
+    scene, draws = scene_of([0, 1, 0], [(0, 0, 0)] * 3), DrawList()
+    drawn(scene, draws)
+    scene.position[:, 1] = 5.0
+    scene.state[1] = ObjectState.HELD
+    assert drawn(scene, draws).moved.tolist() == [1]
+    assert draws.rows["position"][:3, 1].tolist() == [0, 5, 0]
+    scene.position[1, 1], scene.state[1] = 6.0, ObjectState.RESTING  # where it came to rest counts
+    assert drawn(scene, draws).moved.tolist() == [1]
+    assert draws.rows["position"][1, 1] == 6.0
+    assert drawn(scene, draws).moved.tolist() == []
+
+
+def test_a_mesh_that_arrives_shows_its_object() -> None:
+    scene, draws, arena = scene_of([0, 2], [(0, 0, 0)] * 2), DrawList(), fake_arena()
+    assert drawn(scene, draws, arena).shown[:2].tolist() == [True, False]
+    arena.is_resident[2], arena.version = True, 1
+    assert drawn(scene, draws, arena).moved.tolist() == [1]
+    assert draws.shown[:2].tolist() == [True, True]
+
+
+def test_marks_come_and_go_without_a_move() -> None:
+    scene, draws = scene_of([0, 1], [(0, 0, 0)] * 2), DrawList()
+    drawn(scene, draws)
+    scene.mark[1] = Mark.POINTED
+    assert drawn(scene, draws).moved.tolist() == []
+    assert (draws.rows["highlight"][:2] == HIGHLIGHTS[[0, Mark.POINTED]]).all()
+    scene.mark[1] = Mark.NONE
+    assert (drawn(scene, draws).rows["highlight"][1] == 0).all()
+
+
+def test_a_marked_object_that_moves_keeps_its_highlight() -> None:
+    scene, draws = scene_of([0], [(0, 0, 0)]), DrawList()
+    scene.mark[0], scene.state[0] = Mark.HELD, ObjectState.HELD
+    for _ in range(3):
+        assert (drawn(scene, draws).rows["highlight"][0] == HIGHLIGHTS[Mark.HELD]).all()
 
 
 def test_the_strongest_mark_is_shown() -> None:
@@ -74,7 +129,7 @@ def test_the_strongest_mark_is_shown() -> None:
 
 def levels_at(chooser: DetailChooser, metres: float) -> int:
     scene = scene_of([0], [(0, 0, -metres)])
-    draws = drawable(scene, fake_arena())  # type: ignore[arg-type]
+    draws = drawn(scene)
     return int(chooser.choose(scene, draws, np.array([metres], np.float32), 1000.0)[0])
 
 
@@ -98,7 +153,7 @@ def test_a_level_does_not_flicker_at_its_border() -> None:
 def test_another_object_in_the_slot_starts_afresh() -> None:
     chooser = DetailChooser(300, 3, 10**9)
     scene = scene_of([0], [(0, 0, 0)])
-    draws = drawable(scene, fake_arena())  # type: ignore[arg-type]
+    draws = drawn(scene)
     near, border = np.array([1.0], np.float32), np.array([6.4], np.float32)
     assert chooser.choose(scene, draws, near, 1000.0)[0] == 0
     kept = chooser.choose(scene, draws, border, 1000.0)[0]
@@ -121,7 +176,7 @@ def test_over_the_budget_levels_get_coarser_and_come_back() -> None:
 
 def test_commands_name_level_and_row() -> None:
     scene = scene_of([1, 0, 1], [(0, 0, 0)] * 3)
-    draws = drawable(scene, fake_arena())  # type: ignore[arg-type]
+    draws = drawn(scene)
     out = commands(fake_arena(), draws, np.array([2, 0]), np.array([1, 2]), instances=2)  # type: ignore[arg-type]
     assert out["count"].tolist() == [90, 9]
     assert out["first_index"].tolist() == [4000, 5000]

@@ -15,7 +15,7 @@ from vrapp.core import maths, resources
 from vrapp.core.display import Target
 from vrapp.core.errors import GraphicsError, UsageError
 from vrapp.core.pose import Fov, Pose, View
-from vrapp.core.scene import Mark, SceneArrays
+from vrapp.core.scene import ObjectState, Mark, SceneArrays
 from vrapp.render.extras import FrameExtras, GroundRing, HandLook, PanelText, RayLook
 from vrapp.render.gl_native import NativeGL
 from vrapp.render.preset import preset_for
@@ -136,7 +136,7 @@ def test_a_kept_shadow_follows_what_moves_again(light: Renderer, target: Callabl
     scene.radius[:] = 2
     for _ in range(20):  # comes to rest
         light.draw((down,), Pose(), scene, to, NOTHING)
-    scene.position[0] = -1.5, 1.0, 0
+    scene.position[0], scene.state[0] = (-1.5, 1.0, 0), ObjectState.FLYING
     moved = picture(light, scene, to, down)
     fresh = Renderer(light._ctx, "light")
     scene.mesh_id[:] = resident(fresh, box((0.5, 0.05, 0.5), (200, 200, 200)))

@@ -4,77 +4,85 @@ from __future__ import annotations
 
 import numpy as np
 
-from vrapp.render.culling import OBJECT_DTYPE, DrawList
+from vrapp.render.culling import DrawList
 from vrapp.render.resting_casters import _REST_FRAMES, Change, RestingCasters
 
-
-def draws(places: dict[int, float], hands: int = 0) -> DrawList:
-    """Slots at heights, then hands."""
-    rows = np.zeros(len(places) + hands, OBJECT_DTYPE)
-    rows["orientation"][:, 3] = 1
-    rows["position"][: len(places), 1] = list(places.values())
-    n = len(rows)
-    return DrawList(np.array(list(places), int), rows, np.zeros(n, np.int32), np.ones(n, np.float32))
+SLOTS = 500
 
 
-def look(casters: RestingCasters, drawn: DrawList, map_place: bytes) -> Change:
-    """All of them near."""
-    return casters.update(drawn, np.arange(len(drawn.rows)), map_place)
+class Scene:
+    """Objects at heights, by slot, and hands; ``look`` tells the casters what has moved since the last look."""
 
+    def __init__(self, heights: dict[int, float], hands: int = 0) -> None:
+        self.heights, self.hands = heights, hands
+        self.casters = RestingCasters()
+        self._before: dict[int, float] = {}
 
-def settle(casters: RestingCasters, places: dict[int, float]) -> Change:
-    for _ in range(_REST_FRAMES):
-        look(casters, draws(places), b"here")
-    return look(casters, draws(places), b"here")
+    def look(self, map_place: bytes = b"here", near: list[int] | None = None) -> Change:
+        drawn = DrawList()
+        drawn.objects, drawn.count = SLOTS, SLOTS + self.hands
+        slots = sorted({*self.heights, *self._before})
+        drawn.moved = np.array([s for s in slots if self.heights.get(s) != self._before.get(s)], int)
+        self._before = dict(self.heights)
+        rows = [*sorted(self.heights if near is None else near), *range(SLOTS, SLOTS + self.hands)]
+        return self.casters.update(drawn, np.array(rows, int), map_place)
+
+    def settle(self) -> Change:
+        for _ in range(_REST_FRAMES):
+            self.look()
+        return self.look()
 
 
 def test_what_lies_still_is_kept_once() -> None:
-    casters = RestingCasters()
-    change = settle(casters, {3: 0.0, 7: 1.0})
-    assert (change.start_over, change.now_resting.tolist(), change.moving.tolist()) == (False, [0, 1], [])
-    assert look(casters, draws({3: 0.0, 7: 1.0}), b"here").now_resting.tolist() == []
+    scene = Scene({3: 0.0, 7: 1.0})
+    change = scene.settle()
+    assert (change.start_over, change.now_resting.tolist(), change.moving.tolist()) == (False, [3, 7], [])
+    assert scene.look().now_resting.tolist() == []
 
 
 def test_what_moves_starts_over_without_it() -> None:
-    casters = RestingCasters()
-    settle(casters, {3: 0.0, 7: 1.0})
-    change = look(casters, draws({3: 0.0, 7: 1.5}), b"here")
-    assert (change.start_over, change.now_resting.tolist(), change.moving.tolist()) == (True, [0], [1])
-    assert not look(casters, draws({3: 0.0, 7: 1.6}), b"here").start_over
+    scene = Scene({3: 0.0, 7: 1.0})
+    scene.settle()
+    scene.heights[7] = 1.5
+    change = scene.look()
+    assert (change.start_over, change.now_resting.tolist(), change.moving.tolist()) == (True, [3], [7])
+    scene.heights[7] = 1.6
+    assert not scene.look().start_over
 
 
 def test_what_is_gone_starts_over() -> None:
-    casters = RestingCasters()
-    settle(casters, {3: 0.0, 7: 1.0})
-    assert look(casters, draws({3: 0.0}), b"here").start_over
+    scene = Scene({3: 0.0, 7: 1.0})
+    scene.settle()
+    del scene.heights[7]
+    assert scene.look().start_over
 
 
 def test_a_new_object_is_added_when_it_rests() -> None:
-    casters = RestingCasters()
-    settle(casters, {3: 0.0})
-    assert look(casters, draws({3: 0.0, 400: 2.0}), b"here").moving.tolist() == [1]
-    change = settle(casters, {3: 0.0, 400: 2.0})
+    scene = Scene({3: 0.0})
+    scene.settle()
+    scene.heights[400] = 2.0
+    assert scene.look().moving.tolist() == [400]
+    change = scene.settle()
     assert not change.start_over
     assert change.moving.tolist() == []
 
 
 def test_another_place_of_the_map_starts_over() -> None:
-    casters = RestingCasters()
-    settle(casters, {3: 0.0})
-    change = look(casters, draws({3: 0.0}), b"there")
-    assert (change.start_over, change.now_resting.tolist()) == (True, [0])
+    scene = Scene({3: 0.0})
+    scene.settle()
+    change = scene.look(b"there")
+    assert (change.start_over, change.now_resting.tolist()) == (True, [3])
 
 
 def test_hands_always_move() -> None:
-    casters = RestingCasters()
-    for _ in range(_REST_FRAMES + 2):
-        change = look(casters, draws({3: 0.0}, hands=2), b"here")
-    assert change.moving.tolist() == [1, 2]
+    scene = Scene({3: 0.0}, hands=2)
+    assert scene.settle().moving.tolist() == [SLOTS, SLOTS + 1]
 
 
 def test_what_is_out_of_the_map_is_not_looked_at() -> None:
-    casters = RestingCasters()
+    scene = Scene({3: 0.0, 7: 0.0}, hands=1)
     for height in np.linspace(0, 1, 2 * _REST_FRAMES):
-        change = casters.update(draws({3: 0.0, 7: float(height)}, hands=1), np.array([0, 2]), b"here")
-    assert change.moving.tolist() == [2]
+        scene.heights[7] = float(height)
+        change = scene.look(near=[3])
+    assert change.moving.tolist() == [SLOTS]
     assert not change.start_over

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Literal
 
-from vrapp.core.input import LEFT, RIGHT, Button, InputSnapshot, SourceKind, Valid
-from vrapp.core.pose import Pose
+from vrapp.core.input import LEFT, Button, InputSnapshot, SourceKind
 from vrapp.interaction.gestures import Interaction
 from vrapp.interaction.locomotion import Locomotion
 from vrapp.render.extras import FrameExtras, GroundRing, HandLook, PanelText, RayLook
@@ -54,11 +54,10 @@ class Hud:
         if self._began_s is None:
             self._began_s = now_s
         self._toggle_help(snapshot)
-        world = locomotion.world_from_stage
         aim = locomotion.teleport
         return FrameExtras(
             time_s=now_s,
-            hands=_hands(snapshot, world),
+            hands=_hands(snapshot, interaction),
             rays=tuple(RayLook(start, end) for start, end in interaction.rays()),
             rings=() if aim is None else (GroundRing(aim.target, colour=FREE if aim.free else BLOCKED),),
             panels=self._panels(snapshot, now_s),
@@ -87,13 +86,10 @@ class Hud:
         return tuple(panels)
 
 
-def _hands(snapshot: InputSnapshot, world: Pose) -> tuple[HandLook, ...]:
-    looks = []
-    kind = "controller" if snapshot.source is SourceKind.HEADSET else "hand"
-    for side, flag in ((LEFT, Valid.LEFT_HAND), (RIGHT, Valid.RIGHT_HAND)):
-        if snapshot.valid & flag:
-            hand = snapshot.hands[side]
-            looks.append(
-                HandLook(kind, world @ hand.grip, squeeze=max(hand.squeeze, hand.trigger), left=side == LEFT)  # type: ignore[arg-type]
-            )
-    return tuple(looks)
+def _hands(snapshot: InputSnapshot, interaction: Interaction) -> tuple[HandLook, ...]:
+    kind: Literal["hand", "controller"] = "controller" if snapshot.source is SourceKind.HEADSET else "hand"
+    return tuple(
+        HandLook(kind, hand.grip, squeeze=max(state.squeeze, state.trigger), left=hand.index == LEFT)
+        for hand, state in zip(interaction.hands, snapshot.hands, strict=True)
+        if hand.tracked
+    )

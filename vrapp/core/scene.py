@@ -16,7 +16,11 @@ NO_HANDLE = -1
 
 
 class ObjectState(IntEnum):
-    """Life of an object. FREE → GROWING → RESTING ⇄ HELD/FLYING → SHRINKING → FREE."""
+    """Life of an object. FREE → GROWING → RESTING ⇄ HELD/FLYING → SHRINKING → FREE.
+
+    What rests stands still: the renderer looks at a row again only while it is in another state, or has just
+    left one.
+    """
 
     FREE = 0
     GROWING = 1

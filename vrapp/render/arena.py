@@ -41,7 +41,7 @@ class MeshArena:
     """Owner of the meshes' GPU memory. ``add``, ``replace`` and ``release`` return at once.
 
     Public tables, indexed by mesh id: ``levels`` (capacity, LEVELS) of LEVEL_DTYPE, where a mesh with
-    fewer levels repeats its last one; ``is_resident`` (capacity,) bool.
+    fewer levels repeats its last one; ``is_resident`` (capacity,) bool; ``version`` rises when they change.
     """
 
     def __init__(self, ctx: Any, vertices: int = 1 << 19, indices: int = 1 << 21) -> None:
@@ -50,6 +50,7 @@ class MeshArena:
         self._indices = PagePool(ctx, _INDEX_BYTES, indices)
         self.levels = np.zeros((256, LEVELS), LEVEL_DTYPE)
         self.is_resident = np.zeros(256, bool)
+        self.version = 0  # rises whenever either table changes
         self._free_ids = list(range(255, -1, -1))
         self._live: set[int] = set()
         self._queue: deque[_Upload] = deque()
@@ -80,6 +81,7 @@ class MeshArena:
             self._retire(self.levels[mesh_id].copy())
         self.is_resident[mesh_id] = False
         self.levels[mesh_id] = 0
+        self.version += 1
         self._live.remove(mesh_id)
         self._free_ids.append(mesh_id)
 
@@ -186,6 +188,7 @@ class MeshArena:
             self._retire(self.levels[upload.mesh_id].copy())
         self.levels[upload.mesh_id] = rows
         self.is_resident[upload.mesh_id] = True
+        self.version += 1
         del self._uploads[upload.mesh_id]
 
     def _cancel_upload(self, mesh_id: int) -> None:
@@ -198,9 +201,9 @@ class MeshArena:
         self._leaving.append((self._frame + FRAMES_IN_FLIGHT, rows))
 
     def _give_back(self, rows: np.ndarray) -> None:
-        for row in np.unique(rows):  # a mesh with fewer levels repeats its last row
-            self._indices.give(int(row["first_index"]), int(row["index_count"]))
-            self._vertices.give(int(row["base_vertex"]), int(row["vertices"]))
+        for first, indices, base, vertices in set(rows.tolist()):  # a mesh with fewer levels repeats its last row
+            self._indices.give(first, indices)
+            self._vertices.give(base, vertices)
 
     def _require_live(self, mesh_id: int) -> None:
         if mesh_id not in self._live:

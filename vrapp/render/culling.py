@@ -5,13 +5,13 @@ Everything here is a handful of numpy operations over all objects: 10,000 cost a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
 from vrapp.core.maths import Array
 from vrapp.core.mesh import LEVELS
-from vrapp.core.scene import Mark, SceneArrays
+from vrapp.core.scene import Mark, ObjectState, SceneArrays
 from vrapp.render.arena import MeshArena
 
 #: ``DrawElementsIndirectCommand`` of OpenGL; ``base_instance`` is the object's row in the storage buffer.
@@ -32,7 +32,18 @@ OBJECT_DTYPE = np.dtype(
     ]
 )
 
+HAND_RADIUS_M = 0.15
+
+_ROW_BYTES = f"V{OBJECT_DTYPE.itemsize}"
+
+_LIVELY = np.isin(
+    np.arange(len(ObjectState)),
+    (ObjectState.GROWING, ObjectState.HELD, ObjectState.FLYING, ObjectState.SHRINKING),
+)
+
 _HYSTERESIS = 0.18  # of a level (an octave of size): a level stays until it is this far out of its range
+
+_FRAMES_PER_CHOICE = 4  # a level may be a few frames late, nobody walks that fast
 
 _MOST_STRAIN = 6.0
 
@@ -78,49 +89,92 @@ def inside(planes: Array, centres: Array, radii: Array) -> np.ndarray:
     return np.asarray((distances > -radii[:, None]).all(axis=1))
 
 
-@dataclass(frozen=True)
 class DrawList:
-    """The drawable part of the scene, before any view has culled it.
+    """Every object as the shaders see it, before any view has culled it: row = slot, the hands' rows after them.
 
-    ``slots`` (S,) names the scene's rows; ``rows`` (M ≥ S,) of OBJECT_DTYPE goes to the GPU as it is, hands
-    after the objects; ``radius`` (M,) is the bounding sphere at the present growth.
+    Kept from frame to frame. A row is worked out again only while its object is not at rest, when that has just
+    changed, or when an object or a mesh has come to the world: most of a world stands still.
+
+    ``rows`` (capacity,) of OBJECT_DTYPE, ``mesh_id``, bounding sphere at the present growth (``centre`` and ``radius``)
+    and ``shown`` by row; ``objects`` and ``count`` say how many rows there are without and with hands; ``moved`` are the
+    rows that changed but for their highlight.
     """
 
-    slots: np.ndarray
-    rows: np.ndarray
-    mesh_id: np.ndarray
-    radius: Array
+    def __init__(self) -> None:
+        self.objects = self.count = 0
+        self.rows = np.zeros(256, OBJECT_DTYPE)
+        self.mesh_id = np.zeros(256, np.int32)
+        self.centre = np.zeros((256, 3), np.float32)  # as in the rows, but lying together
+        self.radius = np.zeros(256, np.float32)
+        self.shown = np.zeros(256, bool)
+        self.moved = np.zeros(0, np.int64)
+        self._state = np.zeros(256, np.int8)
+        self._mark = np.zeros(256, np.uint8)
+        self._seen: tuple[object, int] = (None, -1)  # the scene's views and the arena's version worked out last
 
+    def forget(self) -> None:
+        """Work out everything at the next update: the ground has another shape."""
+        self._seen = (None, -1)
 
-def drawable(scene: SceneArrays, arena: MeshArena) -> DrawList:
-    """Objects that exist, are larger than nothing, and whose mesh is resident."""
-    mesh_id = scene.mesh_id[: scene.count]
-    resident = arena.is_resident[np.clip(mesh_id, 0, None)]
-    slots = np.flatnonzero((mesh_id >= 0) & resident & (scene.growth[: scene.count] > 0) & (scene.state != 0))
-    growth = smoothstep(scene.growth[slots])
-    rows = np.zeros(len(slots), OBJECT_DTYPE)
-    rows["position"] = scene.position[slots]
-    rows["scale"] = scene.size[slots] * growth
-    rows["orientation"] = scene.orientation[slots]
-    rows["half_extent"] = (scene.box[slots, 1] - scene.box[slots, 0]) * (0.5 * rows["scale"][:, None])
-    rows["highlight"] = HIGHLIGHTS[scene.mark[slots] & 15]
-    return DrawList(slots, rows, mesh_id[slots], (scene.radius[slots] * growth).astype(np.float32))
+    def update(
+        self, scene: SceneArrays, arena: MeshArena, ground_at: Callable[[Array], Array], hands: np.ndarray,
+        hand_meshes: list[int],
+    ) -> None:  # fmt: skip
+        """Take over what has changed. ``hands`` (H,) of OBJECT_DTYPE; ``ground_at`` (M, 3) → ground height (M,)."""
+        n, count = scene.count, scene.count + len(hands)
+        self._reserve(count)
+        # The store makes new views whenever an object comes; all that goes, goes through a change of state.
+        if self._seen[0] is scene and self._seen[1] == arena.version:
+            touched = np.flatnonzero(_LIVELY[scene.state] | (scene.state != self._state[:n]))
+            if len(touched):
+                self._work_out(touched, scene, arena, ground_at)
+            self.moved = touched
+        else:
+            before = self.rows[:n].copy(), self.mesh_id[:n].copy()
+            before[0]["highlight"] = 0
+            self._work_out(np.arange(n), scene, arena, ground_at)
+            same = before[0].view(_ROW_BYTES) == self.rows[:n].view(_ROW_BYTES)
+            self.moved = np.flatnonzero(~same | (before[1] != self.mesh_id[:n]))
+            self._mark[:n] = 0
+            self._seen = scene, arena.version
+        self._state[:n] = scene.state
+        marked = np.flatnonzero(scene.mark != self._mark[:n])
+        if len(marked):
+            self.rows["highlight"][marked] = HIGHLIGHTS[scene.mark[marked] & 15]
+            self._mark[marked] = scene.mark[marked]
+        self.objects, self.count = n, count
+        if len(hands):
+            self.rows[n:count], self.mesh_id[n:count] = hands, hand_meshes
+            self.centre[n:count], self.radius[n:count] = hands["position"], HAND_RADIUS_M
+            self.shown[n:count] = True
 
+    def _work_out(
+        self, slots: np.ndarray, scene: SceneArrays, arena: MeshArena, ground_at: Callable[[Array], Array]
+    ) -> None:
+        """The rows of these slots; what is not drawn (none, not grown, mesh not resident) has scale 0."""
+        mesh_id = scene.mesh_id[slots]
+        shown = (mesh_id >= 0) & arena.is_resident[np.clip(mesh_id, 0, None)] & (scene.state[slots] != 0)
+        growth = smoothstep(scene.growth[slots]) * shown
+        rows = np.zeros(len(slots), OBJECT_DTYPE)
+        rows["position"] = scene.position[slots]
+        rows["scale"] = scene.size[slots] * growth
+        rows["orientation"] = scene.orientation[slots]
+        rows["half_extent"] = (scene.box[slots, 1] - scene.box[slots, 0]) * (0.5 * rows["scale"][:, None])
+        rows["ground_y"] = ground_at(rows["position"])
+        self.rows[slots], self.centre[slots] = rows, rows["position"]
+        self._mark[slots] = 0
+        self.mesh_id[slots], self.radius[slots] = mesh_id, scene.radius[slots] * growth
+        self.shown[slots] = shown & (growth > 0)
 
-def with_extra(draws: DrawList, rows: np.ndarray, mesh_id: np.ndarray, radius_m: float) -> DrawList:
-    """The list with rows that belong to no slot (hands) at its end."""
-    if not len(rows):
-        return draws
-    return DrawList(
-        draws.slots,
-        np.concatenate([draws.rows, rows]),
-        np.concatenate([draws.mesh_id, mesh_id]),
-        np.concatenate([draws.radius, np.full(len(rows), radius_m, np.float32)]),
-    )
+    def _reserve(self, count: int) -> None:
+        while len(self.rows) < count:
+            for name in ("rows", "mesh_id", "centre", "radius", "shown", "_state", "_mark"):
+                old = getattr(self, name)
+                setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
 
 
 def commands(arena: MeshArena, draws: DrawList, chosen: np.ndarray, level: np.ndarray, instances: int) -> np.ndarray:
-    """(K,) of COMMAND_DTYPE for the draws ``chosen`` (indices, in drawing order) at ``level`` (K,)."""
+    """(K,) of COMMAND_DTYPE for the rows ``chosen`` (in drawing order) at ``level`` (K,)."""
     where = arena.levels[draws.mesh_id[chosen], level]
     out = np.empty(len(chosen), COMMAND_DTYPE)
     out["count"], out["instances"] = where["index_count"], instances
@@ -134,7 +188,7 @@ class DetailChooser:
 
     ``fine_pixels`` is the projected diameter from which the finest level is drawn; at a ``coarse_ratio``-th
     of it the next one gives way to the last. The full-grown size counts, so that growing changes no level.
-    Where a view holds more triangles than ``triangle_budget``, levels get coarser from frame to frame.
+    Where a view holds more triangles than ``triangle_budget``, levels get coarser from time to time.
     """
 
     def __init__(self, fine_pixels: float, coarse_ratio: float, triangle_budget: int) -> None:
@@ -142,23 +196,40 @@ class DetailChooser:
         self._budget = triangle_budget
         self._strain = 1.0  # what fine_pixels is multiplied by to hold the budget
         self._octaves_per_level = float(np.log2(coarse_ratio))
-        self._level = np.full(256, -1, np.int8)  # by slot; -1 not drawn yet
-        self._owner = np.full((256, 2), -1, np.int32)  # (generation, mesh id) that the level belongs to
+        self._level = np.zeros(0, np.int8)  # by row
+        self._owner: object = None  # the scene's views that the levels belong to
+        self._generation = np.zeros(0, np.int32)
+        self._age = 0
 
     def choose(self, scene: SceneArrays, draws: DrawList, distance: Array, pixels_per_radian: float) -> np.ndarray:
-        """Levels (M,) int8 of all draws at ``distance`` (M,) metres; hands have the finest."""
-        self._reserve(scene.count)
-        slots, objects = draws.slots, len(draws.slots)
-        radius = scene.radius[slots]
-        diameter = 2 * radius / np.maximum(distance[:objects] - radius, 0.05) * pixels_per_radian
+        """Levels (count,) int8 of all rows at ``distance`` (count,) metres; hands have the finest.
+
+        Looked at again every few frames, and at once where objects have come.
+        """
+        n = draws.objects
+        self._age += 1
+        if scene is not self._owner or self._age >= _FRAMES_PER_CHOICE:
+            self._age = 0
+            self._choose(scene, distance[:n], pixels_per_radian)
+        if len(self._level) == draws.count:
+            return self._level
+        return np.concatenate([self._level, np.zeros(draws.count - n, np.int8)])
+
+    def _choose(self, scene: SceneArrays, distance: Array, pixels_per_radian: float) -> None:
+        radius = scene.radius
+        diameter = 2 * radius / np.maximum(distance - radius, 0.05) * pixels_per_radian
         wanted = np.log2(self._fine_pixels * self._strain / np.maximum(diameter, 1e-3)) / self._octaves_per_level + 1
         low = np.clip(np.floor(wanted - _HYSTERESIS), 0, LEVELS - 1).astype(np.int8)
-        high = np.clip(np.floor(wanted + _HYSTERESIS), 0, LEVELS - 1).astype(np.int8)
-        owner = np.stack([scene.generation[slots], draws.mesh_id[:objects]], axis=1)
-        same = (self._owner[slots] == owner).all(axis=1)
-        level = np.where(same, np.clip(self._level[slots], low, high), low)
-        self._level[slots], self._owner[slots] = level, owner
-        return np.concatenate([level, np.zeros(len(draws.rows) - objects, np.int8)])
+        if scene is self._owner:
+            high = np.clip(np.floor(wanted + _HYSTERESIS), 0, LEVELS - 1).astype(np.int8)
+            self._level = np.clip(self._level, low, high)
+            return
+        old, known = self._level, min(len(self._level), len(low))
+        self._level = low.copy()
+        high = np.clip(np.floor(wanted[:known] + _HYSTERESIS), 0, LEVELS - 1).astype(np.int8)
+        same = self._generation[:known] == scene.generation[:known]
+        self._level[:known] = np.where(same, np.clip(old[:known], low[:known], high), low[:known])
+        self._owner, self._generation = scene, scene.generation.copy()
 
     def drawn(self, triangles: int) -> None:
         """Tell how many triangles the last choice came to: over the budget, the next ones are coarser."""
@@ -166,8 +237,3 @@ class DetailChooser:
             self._strain = min(self._strain * min((triangles / self._budget) ** 0.25, 1.25), _MOST_STRAIN)
         elif triangles < 0.8 * self._budget:
             self._strain = max(self._strain / 1.02, 1.0)
-
-    def _reserve(self, count: int) -> None:
-        while len(self._level) < count:
-            self._level = np.concatenate([self._level, np.full_like(self._level, -1)])
-            self._owner = np.concatenate([self._owner, np.full_like(self._owner, -1)])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from vrapp.core import maths
 from vrapp.core.maths import Array
-from vrapp.core.pose import Pose, View
+from vrapp.core.pose import Fov, Pose, View
 from vrapp.render.daylight import Daylight
 
 NEAR_M = 0.05
+_ORIGIN = np.zeros(3, np.float32)
 _CLOUD_PERIOD_S = 10_000.0  # the clouds have drifted by whole tiles (sky.frag), so starting again does not show
 
 FRAME_DTYPE = np.dtype(
@@ -52,16 +54,24 @@ def place_eyes(views: tuple[View, ...], world_from_stage: Pose) -> tuple[Eye, ..
     eyes = []
     for view in views:
         pose = world_from_stage @ view.pose
-        clip_from_world = view.projection(NEAR_M) @ maths.view_matrix(pose.position, pose.orientation)
-        fov, (_, _, width, height) = view.fov, view.viewport
-        ray = np.eye(4, dtype=np.float32)
-        ray[0, 0], ray[0, 2] = (fov.tan_right - fov.tan_left) / 2, (fov.tan_right + fov.tan_left) / 2
-        ray[1, 1], ray[1, 2] = (fov.tan_up - fov.tan_down) / 2, (fov.tan_up + fov.tan_down) / 2
-        ray[2, 2] = -1
-        ray_from_ndc = maths.matrices_from(np.zeros(3), pose.orientation) @ ray
-        density = height / (fov.tan_up - fov.tan_down)
+        projection, ray, height_tan = _lens(view.fov)
+        clip_from_world = projection @ maths.view_matrix(pose.position, pose.orientation)
+        ray_from_ndc = maths.matrices_from(_ORIGIN, pose.orientation) @ ray
+        _, _, width, height = view.viewport
+        density = height / height_tan
         eyes.append(Eye(pose.position, pose.orientation, clip_from_world, ray_from_ndc, (width, height), density))
     return tuple(eyes)
+
+
+@lru_cache(maxsize=8)
+def _lens(fov: Fov) -> tuple[Array, Array, float]:
+    """What the field of view alone decides: projection, rays from NDC, and the height of the picture at 1 m."""
+    projection = maths.projection_reversed_z(fov.tan_left, fov.tan_right, fov.tan_up, fov.tan_down, NEAR_M)
+    ray = np.eye(4, dtype=np.float32)
+    ray[0, 0], ray[0, 2] = (fov.tan_right - fov.tan_left) / 2, (fov.tan_right + fov.tan_left) / 2
+    ray[1, 1], ray[1, 2] = (fov.tan_up - fov.tan_down) / 2, (fov.tan_up + fov.tan_down) / 2
+    ray[2, 2] = -1
+    return projection, ray, fov.tan_up - fov.tan_down
 
 
 class FrameBlock:
@@ -78,7 +88,7 @@ class FrameBlock:
             v["clip_from_world"][i] = eye.clip_from_world.T
             v["ray_from_ndc"][i] = eye.ray_from_ndc.T
             v["eyes"][i, :3] = eye.position
-        v["viewer"][:3] = np.mean([eye.position for eye in eyes], axis=0)
+        v["viewer"][:3] = eyes[0].position if len(eyes) == 1 else (eyes[0].position + eyes[1].position) / 2
         v["viewer"][3] = 1 / eyes[0].pixels_per_radian
         v["to_sun"][3] = time_s % _CLOUD_PERIOD_S
         v["counts"][0] = len(eyes)

@@ -127,6 +127,9 @@ def _vertices(positions: Array, normals: Array, colour: Colour) -> np.ndarray:
     return out
 
 
+_PLAIN = (0.0, 0.0, 0.0, 0.0, 0.06, 0.06, 0.06, 0.0)  # no highlight, half extent, ground
+
+
 class HandMeshes:
     """The hands' meshes in the arena, made when a look is first seen and kept."""
 
@@ -134,15 +137,13 @@ class HandMeshes:
         self._arena = arena
         self._ids: dict[tuple[str, bool, int, Colour], int] = {}
 
-    def place(self, hands: tuple[HandLook, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """Rows (H,) of OBJECT_DTYPE and mesh ids (H,) of the hands that are resident already."""
-        ids = [self._mesh_id(hand) for hand in hands]
-        shown = [(hand, i) for hand, i in zip(hands, ids, strict=True) if self._arena.resident(i)]
-        rows = np.zeros(len(shown), OBJECT_DTYPE)
-        for row, (hand, _) in zip(rows, shown, strict=True):
-            row["position"], row["orientation"], row["scale"] = hand.pose.position, hand.pose.orientation, 1
-            row["half_extent"] = 0.06
-        return rows, np.array([i for _, i in shown], np.int32)
+    def place(self, hands: tuple[HandLook, ...]) -> tuple[np.ndarray, list[int]]:
+        """Rows (H,) of OBJECT_DTYPE and mesh ids of the hands that are resident already."""
+        shown = [(hand, i) for hand in hands if self._arena.resident(i := self._mesh_id(hand))]
+        rows = [
+            (*hand.pose.position.tolist(), 1.0, *hand.pose.orientation.tolist(), *_PLAIN) for hand, _ in shown
+        ]  # one array from plain numbers: far quicker than field by field
+        return np.array(rows, np.float32).reshape(-1, 16).view(OBJECT_DTYPE)[:, 0], [i for _, i in shown]
 
     def _mesh_id(self, hand: HandLook) -> int:
         key = look_key(hand)

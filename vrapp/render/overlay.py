@@ -7,7 +7,6 @@ from typing import Any
 import moderngl
 import numpy as np
 
-from vrapp.core.scene import Mark
 from vrapp.render.extras import FrameExtras
 from vrapp.render.shader_library import ShaderLibrary
 from vrapp.render.stream_buffer import StreamBuffer
@@ -19,26 +18,17 @@ _KEPT_COLOUR = (1.0, 0.30, 0.36)
 GLYPH_DTYPE = np.dtype([("a", "<f4", 4), ("b", "<f4", 4), ("colour", "<f4", 4)])
 
 
-def glyphs_of(extras: FrameExtras, rows: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """(G,) of GLYPH_DTYPE: the rays and rings of ``extras``, and a heart above each kept object.
-
-    ``rows`` (M,) is OBJECT_DTYPE, ``marks`` (M,) the scene's marks of the same objects.
-    """
-    kept = rows[(marks & Mark.KEPT) != 0]
-    out = np.zeros(len(extras.rays) + len(extras.rings) + len(kept), GLYPH_DTYPE)
-    for i, ray in enumerate(extras.rays):
-        out[i] = ((*ray.origin, _RAY), (*ray.end, 0.004), (*ray.colour, 1))
-    for i, ring in enumerate(extras.rings, len(extras.rays)):
-        out[i] = ((*ring.centre, _RING), (0, 0, 0, ring.radius_m), (*ring.colour, 1))
-    if not len(kept):
-        return out
-    hearts = out[-len(kept) :]
-    hearts["a"][:, :3] = kept["position"]
-    hearts["a"][:, 1] += np.linalg.norm(kept["half_extent"], axis=1) + 0.10
-    hearts["a"][:, 3] = _KEPT
-    hearts["b"][:, 3] = 0.05
-    hearts["colour"] = (*_KEPT_COLOUR, 1)
-    return out
+def glyphs_of(extras: FrameExtras, kept: np.ndarray) -> np.ndarray:
+    """(G,) of GLYPH_DTYPE: the rays and rings of ``extras``, and a heart above each of ``kept`` (K,) OBJECT_DTYPE."""
+    drawn = [
+        (*ray.origin.tolist(), _RAY, *ray.end.tolist(), 0.004, *ray.colour, 1.0) for ray in extras.rays
+    ]  # one array from plain numbers: far quicker than field by field
+    drawn += [(*ring.centre.tolist(), _RING, 0.0, 0.0, 0.0, ring.radius_m, *ring.colour, 1.0) for ring in extras.rings]
+    for row in kept:
+        x, y, z = row["position"].tolist()
+        top = y + float(np.linalg.norm(row["half_extent"])) + 0.10
+        drawn.append((x, top, z, _KEPT, 0.0, 0.0, 0.0, 0.05, *_KEPT_COLOUR, 1.0))
+    return np.array(drawn, np.float32).reshape(-1, 12).view(GLYPH_DTYPE)[:, 0]
 
 
 class Overlay:

@@ -21,7 +21,7 @@ from vrapp.core.pose import Fov, Pose, View
 from vrapp.core.scene import Mark, SceneArrays
 from vrapp.render import antialias, post, scenery
 from vrapp.render.arena import MeshArena
-from vrapp.render.culling import DetailChooser, DrawList, commands, drawable, frustum_planes, inside, with_extra
+from vrapp.render.culling import DetailChooser, DrawList, commands, frustum_planes, inside
 from vrapp.render.daylight import Daylight
 from vrapp.render.extras import FrameExtras
 from vrapp.render.frame_block import Eye, FrameBlock, place_eyes
@@ -37,7 +37,6 @@ from vrapp.render.sun_shadow import SunShadow
 from vrapp.render.targets import SceneTarget
 from vrapp.render.text import TextPanels
 
-_HAND_RADIUS_M = 0.15
 _OUTLINED = int(Mark.POINTED | Mark.GAZED | Mark.HELD)
 
 
@@ -60,6 +59,7 @@ class Renderer:
         self._programs = self._compile(shader_folder or resources.shaders())
         self._programs_version = 0
         self._clock = StageClock(ctx)
+        self._draws = DrawList()
         self._frame = FrameBlock(ctx)
         self._frame.set_daylight(self.light)
         self._rows, self._commands = StreamBuffer(ctx), StreamBuffer(ctx)
@@ -103,6 +103,7 @@ class Renderer:
     def set_ground(self, heights: Array, cell_m: float) -> None:
         """Give the ground a shape: (N, N) float32 metres around the origin, ``cell_m`` metres a cell."""
         self._scenery.set_heights(heights, cell_m)
+        self._draws.forget()
 
     def draw(
         self, views: tuple[View, ...], world_from_stage: Pose, scene: SceneArrays, target: Target, extras: FrameExtras
@@ -114,35 +115,35 @@ class Renderer:
         eyes = self._eyes = place_eyes(views, world_from_stage)
         self._frame.set_eyes(eyes, extras.time_s)
         self._scenery.place(self._frame)
-        draws = with_extra(drawable(scene, self.arena), *self._hands.place(extras.hands), _HAND_RADIUS_M)
-        draws.rows["ground_y"] = self._scenery.height_at(draws.rows["position"])
+        draws = self._draws
+        draws.update(scene, self.arena, self._scenery.height_at, *self._hands.place(extras.hands))
         viewer = self._frame.values[0]["viewer"][:3].copy()
-        distance = np.linalg.norm(draws.rows["position"] - viewer, axis=1)
+        to = draws.centre[: draws.count] - viewer
+        distance = np.sqrt(np.einsum("ij,ij->i", to, to))
         level = self._detail.choose(scene, draws, distance, eyes[0].pixels_per_radian)
         self._shadow.place(self._frame, viewer, _ahead(eyes))
-        marks = scene.mark[draws.slots]
         self._frame.upload()
-        self._rows.write(draws.rows).bind_to_storage_buffer(1)
+        self._rows.write(draws.rows[: draws.count]).bind_to_storage_buffer(1)
         self._target.fit((sum(e.size[0] for e in eyes), eyes[0].size[1]))
         self._scenery.bake(self._programs, self._target.framebuffer)
         self._begin_state(len(eyes))
         with self._clock.stage("shadow"):
             self._shadow.draw(self.arena, self._programs["cast_shadow"], draws, level)
-        self._draw_world(draws, self._visible(eyes, draws, distance), level, marks)
+        self._draw_world(draws, self._visible(eyes, draws, distance), level, scene.mark)
         with self._clock.stage("occlusion"):
             self._post.occlude(self._programs, self._target)
-        self._draw_over(eyes, extras, glyphs_of(extras, draws.rows[: len(marks)], marks))
+        kept = np.flatnonzero(scene.mark & Mark.KEPT)
+        self._draw_over(eyes, extras, glyphs_of(extras, draws.rows[kept]))
         self._end_state()
         with self._clock.stage("present"):
             self._present(views, target)
 
     def _visible(self, eyes: tuple[Eye, ...], draws: DrawList, distance: Array) -> np.ndarray:
-        """Indices of the draws that any eye sees, nearest first (what is behind is then not shaded)."""
-        seen = np.zeros(len(draws.rows), bool)
-        for eye in eyes:
-            seen |= inside(frustum_planes(eye.clip_from_world), draws.rows["position"], draws.radius)
-        chosen = np.flatnonzero(seen)
-        order: np.ndarray = chosen[np.argsort(distance[chosen], kind="stable")]
+        """Rows that any eye sees, nearest first (what is behind is then not shaded)."""
+        centre, radius = draws.centre[: draws.count], draws.radius[: draws.count]
+        seen = [inside(frustum_planes(eye.clip_from_world), centre, radius) for eye in eyes]
+        chosen = np.flatnonzero((seen[0] if len(seen) == 1 else seen[0] | seen[1]) & draws.shown[: draws.count])
+        order: np.ndarray = chosen[np.argsort(distance[chosen])]
         return order
 
     def _draw_world(self, draws: DrawList, chosen: np.ndarray, level: np.ndarray, marks: np.ndarray) -> None:
@@ -169,7 +170,7 @@ class Renderer:
         with self._clock.stage("ground"):
             self._scenery.draw_ground(programs, n)
         with self._clock.stage("blobs"):
-            self._draw_blobs(len(draws.slots), n)
+            self._draw_blobs(draws.objects, n)
         with self._clock.stage("sky"):
             self._scenery.draw_sky(programs, n)
 

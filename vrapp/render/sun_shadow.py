@@ -54,25 +54,30 @@ class SunShadow:
         self._commands = StreamBuffer(ctx)
         self._basis = _sun_basis(to_sun)
         self._centres = np.zeros((len(quality.half_m), 3), np.float32)
+        self._places: list[tuple[int, int, int] | None] = [None] * len(quality.half_m)  # in steps
         self._moving_before = True
 
     def place(self, frame: FrameBlock, viewer: Array, ahead: Array) -> None:
         """Centre the tiles around the viewer (3,), moved along the unit vector ``ahead`` (3,)."""
         v, q = frame.values[0], self._quality
+        v["shadow_texel"][3] = q.softness_m
+        v["counts"][1] = len(q.half_m)
         for i, half in enumerate(q.half_m):
             texel = 2 * half / q.tile_pixels
             step = max(round(q.step * half / texel), 1) * texel  # whole texels, so that edges do not crawl
             middle = viewer + ahead * (q.ahead * half)
-            local = self._basis @ np.array([middle[0], 0.0, middle[2]], np.float32)
-            local[:2] = np.round(local[:2] / step) * step
-            local[2] = np.round(local[2])
+            middle[1] = 0
+            x, y, z = (self._basis @ middle).tolist()
+            place = round(x / step), round(y / step), round(z)
+            if place == self._places[i]:
+                continue
+            self._places[i] = place
+            local = maths.vec3(place[0] * step, place[1] * step, place[2])
             self._centres[i] = self._basis.T @ local
             tile = np.array([i / len(q.half_m), 0, (i + 1) / len(q.half_m), 1], np.float32)
             v["shadow_from_world"][i] = self._matrix(local, half, tile).T
             v["shadow_tile"][i] = tile
             v["shadow_texel"][i] = texel
-        v["shadow_texel"][3] = q.softness_m
-        v["counts"][1] = len(q.half_m)
 
     def _matrix(self, local: Array, half: float, tile: Array) -> Array:
         """World to (atlas u, v, depth), depth 1 towards the sun (reversed, as everywhere)."""
@@ -86,12 +91,12 @@ class SunShadow:
     def draw(self, arena: MeshArena, program: Any, draws: DrawList, level: np.ndarray) -> None:
         """Draw the casters of all tiles; the rows must be bound."""
         if self._quality.coarse:
-            size = draws.rows["scale"]
+            size = draws.rows["scale"][: draws.count]
             self._draw_moving(arena, program, draws, np.where(size > _LARGE_M, LEVELS - 2, LEVELS - 1))
         else:
             self._framebuffer.use()  # ModernGL's clear returns to the framebuffer before, which may be gone
             self._framebuffer.clear(depth=0.0)
-            self._draw(self._framebuffer, arena, program, draws, level, np.arange(len(draws.rows)))
+            self._draw(self._framebuffer, arena, program, draws, level, np.flatnonzero(draws.shown[: draws.count]))
 
     def _draw_moving(self, arena: MeshArena, program: Any, draws: DrawList, level: np.ndarray) -> None:
         changed = self._resting.update(draws, self._near(draws), self._centres.tobytes())
@@ -106,19 +111,21 @@ class SunShadow:
         self._moving_before = moving
 
     def _near(self, draws: DrawList) -> np.ndarray:
-        """Indices of the draws that the last, largest tile holds at least a part of."""
-        offset = (draws.rows["position"] - self._centres[-1]) @ self._basis[:2].T  # (M, 2)
-        return np.flatnonzero((np.abs(offset) < self._quality.half_m[-1] + draws.radius[:, None]).all(axis=1))
+        """Rows that are shown and that the last, largest tile holds at least a part of."""
+        n = draws.count
+        offset = (draws.centre[:n] - self._centres[-1]) @ self._basis[:2].T  # (M, 2)
+        held = (np.abs(offset) < self._quality.half_m[-1] + draws.radius[:n, None]).all(axis=1)
+        return np.flatnonzero(held & draws.shown[:n])
 
     def _draw(
         self, into: Any, arena: MeshArena, program: Any, draws: DrawList, level: np.ndarray, which: np.ndarray
     ) -> None:
-        """Add the casters ``which`` (indices of draws) to all tiles of an atlas."""
+        """Add the casters ``which`` (rows) to all tiles of an atlas."""
         array = arena.vertex_array(program)
         side = self._quality.tile_pixels
         into.use()
         for i, half in enumerate(self._quality.half_m):
-            offset = (draws.rows["position"][which] - self._centres[i]) @ self._basis[:2].T  # (W, 2)
+            offset = (draws.centre[which] - self._centres[i]) @ self._basis[:2].T  # (W, 2)
             chosen = which[(np.abs(offset) < half + draws.radius[which, None]).all(axis=1)]
             if len(chosen):
                 into.viewport = (i * side, 0, side, side)
