@@ -9,10 +9,11 @@ import pytest
 from test_gestures import NO_BUTTON, boxes, hand
 
 from vrapp.core import maths
+from vrapp.core.comfort import Comfort
 from vrapp.core.input import Button, HandState, InputSnapshot, SourceKind, Valid
 from vrapp.core.pose import Pose
 from vrapp.core.scene import SceneArrays
-from vrapp.interaction.locomotion import SPEED_M_S, Locomotion
+from vrapp.interaction.locomotion import SMOOTH_TURN_RAD_S, SPEED_M_S, Locomotion
 
 DT = 1 / 90
 NOTHING = boxes()
@@ -158,3 +159,63 @@ def test_nonsense_from_a_device_is_survived() -> None:
     loco.update(snapshot((0, 1)), NOTHING, 0.0)
     assert np.isfinite(loco.world_from_stage.position).all()
     assert np.isfinite(loco.world_from_stage.orientation).all()
+
+
+def test_a_snap_has_the_chosen_angle() -> None:
+    loco = Locomotion(comfort=Comfort(turn_deg=45))
+    after = run(loco, snapshot(turn=1.0), 0.5)
+    assert maths.yaw_of(after.orientation) == pytest.approx(-np.radians(45), abs=1e-4)
+
+
+def test_a_smooth_turn_goes_on_about_the_head_and_narrows_the_view() -> None:
+    loco = Locomotion(comfort=Comfort(turn_deg=0))
+    before = run(loco, snapshot())
+    after = run(loco, snapshot(turn=1.0), 1.0)
+    np.testing.assert_allclose(after.position, before.position, atol=1e-4)
+    assert maths.yaw_of(after.orientation) == pytest.approx(-SMOOTH_TURN_RAD_S, abs=0.02)
+    assert loco.vignette > 0.5
+    forward = replace(HEAD, orientation=after.orientation)
+    run(loco, snapshot(right=HandState(stick=(0.5, 0.9)), head=forward), 1.0)
+    assert maths.yaw_of(loco.world_from_stage.orientation) == pytest.approx(-SMOOTH_TURN_RAD_S, abs=0.02)
+
+
+def test_left_handed_the_sticks_and_the_pointer_change_sides() -> None:
+    loco = Locomotion(comfort=Comfort(left_handed=True))
+    before = run(loco, snapshot())
+    turned = run(loco, snapshot(walk=(1.0, 0)), 0.5)
+    assert maths.yaw_of(turned.orientation) == pytest.approx(-np.radians(30), abs=1e-4)
+    np.testing.assert_allclose(turned.position, before.position, atol=1e-4)
+    loco = Locomotion(comfort=Comfort(left_handed=True))
+    walked = run(loco, snapshot(right=HandState(stick=(0, 1))), 1.0)
+    assert walked.position[2] < before.position[2] - 1
+    aim = hand((-0.3, 1.3, -0.2), (-0.3, 1.3, -5))
+    s = replace(
+        snapshot(buttons=Button.TELEPORT),
+        hands=(aim, HandState()),
+        valid=Valid.HEAD | Valid.LEFT_HAND | Valid.RIGHT_HAND,
+    )
+    run(loco, s)
+    assert loco.teleport is not None
+    assert loco.teleport.arc[0, 0] == pytest.approx(-0.3, abs=0.01)
+
+
+def test_walking_teleporting_and_the_vignette_can_be_switched_off() -> None:
+    loco = Locomotion(comfort=Comfort(move="teleport", vignette=0))
+    start = run(loco, snapshot())
+    np.testing.assert_array_equal(run(loco, snapshot((0, 1)), 1.0).position, start.position)
+    loco = Locomotion(comfort=Comfort(move="walk", vignette=0))
+    run(loco, snapshot((0, 1), buttons=Button.TELEPORT), 1.0)
+    assert loco.teleport is None
+    assert loco.vignette == 0
+
+
+def test_nobody_there_drops_what_was_begun() -> None:
+    loco = Locomotion()
+    aim = hand((0.3, 1.3, -0.2), (0.3, 1.3, -5))
+    run(loco, snapshot((0, 1), right=aim, buttons=Button.TELEPORT), 0.5)
+    here = loco.world_from_stage.position.copy()
+    away = replace(snapshot(), valid=Valid.AWAY)
+    run(loco, away, 0.5)
+    run(loco, snapshot(), 0.5)
+    np.testing.assert_array_equal(loco.world_from_stage.position, here)
+    assert loco.teleport is None

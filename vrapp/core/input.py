@@ -43,6 +43,10 @@ class Valid(IntFlag):
     GAZE = 8
     LEFT_JOINTS = 16
     RIGHT_JOINTS = 32
+    AWAY = 64  # nobody acts: the headset is off the head, or the runtime's own menu has the input
+
+
+HAND_VALID = (Valid.LEFT_HAND, Valid.RIGHT_HAND)
 
 
 class SourceKind(IntEnum):

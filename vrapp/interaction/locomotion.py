@@ -1,4 +1,4 @@
-"""Moving through the world without moving in the room: stick, snap turn, teleport. Owns ``world_from_stage``."""
+"""Moving through the world without moving in the room: stick, turn, teleport. Owns ``world_from_stage``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from vrapp.core import maths
-from vrapp.core.input import RIGHT, Button, InputSnapshot, SourceKind, Valid
+from vrapp.core.comfort import Comfort
+from vrapp.core.input import HAND_VALID, Button, InputSnapshot, SourceKind, Valid
 from vrapp.core.maths import Array
 from vrapp.core.pose import Pose
 from vrapp.core.scene import SceneArrays, handle_of
 from vrapp.scene.footprints import footprints
 
 SPEED_M_S = 2.4  # at full stick
-SNAP_RAD = math.radians(30)
+SMOOTH_TURN_RAD_S = math.radians(90)  # at full stick
 BODY_M = 0.28  # radius of the user's body
 _SMOOTH_S = 0.12
 _SNAP_ON, _SNAP_OFF = 0.7, 0.4
@@ -38,7 +39,11 @@ class TeleportAim:
 class Locomotion:
     """Moves the stage. ``start``: where the user's head begins (x, z metres) and which way it looks (yaw)."""
 
-    def __init__(self, start: tuple[float, float] = (0.0, 0.0), start_yaw_rad: float = 0.0) -> None:
+    def __init__(
+        self, start: tuple[float, float] = (0.0, 0.0), start_yaw_rad: float = 0.0, comfort: Comfort | None = None
+    ) -> None:
+        self._comfort = comfort or Comfort()
+        self._main = self._comfort.main_hand
         self._start, self._start_yaw = start, start_yaw_rad
         self.world_from_stage = Pose()
         self.teleport: TeleportAim | None = None
@@ -52,17 +57,21 @@ class Locomotion:
         head = snapshot.head
         if not np.isfinite(head.position).all() or not np.isfinite(head.orientation).all():
             return self.world_from_stage
+        if snapshot.valid & Valid.AWAY:
+            self._stand_still()
+            return self.world_from_stage
         pressed, let_go = snapshot.buttons & ~self._buttons, self._buttons & ~snapshot.buttons
         self._buttons = snapshot.buttons
         if pressed & Button.RECENTRE:
             self.recentre(head)
-        self._snap_turn(_axis(snapshot.hands[RIGHT].stick[0]), head)
+        turning = self._turn(snapshot, dt_s)
         self._walk(snapshot, arrays, dt_s, held)
         if let_go & Button.TELEPORT and self.teleport is not None and self.teleport.free:
             self._put_head_at(self.teleport.target[[0, 2]], head)
-        self.teleport = self._aim_teleport(snapshot, arrays, held) if snapshot.buttons & Button.TELEPORT else None
-        speed = float(np.linalg.norm(self._velocity)) / SPEED_M_S
-        wanted = min(1.0, 0.8 * speed) if snapshot.source == SourceKind.HEADSET else 0.0
+        aiming = snapshot.buttons & Button.TELEPORT and self._comfort.move != "walk"
+        self.teleport = self._aim_teleport(snapshot, arrays, held) if aiming else None
+        speed = max(float(np.linalg.norm(self._velocity)) / SPEED_M_S, turning)
+        wanted = min(1.0, 0.8 * speed) * self._comfort.vignette if snapshot.source == SourceKind.HEADSET else 0.0
         self.vignette += (wanted - self.vignette) * (1 - math.exp(-dt_s / 0.15))
         return self.world_from_stage
 
@@ -73,23 +82,43 @@ class Locomotion:
         self._velocity[:] = 0
         self._put_head_at(np.array(self._start), head)
 
+    def _stand_still(self) -> None:
+        """Nobody is there: what was begun is dropped, so that nothing happens on coming back."""
+        self._velocity[:] = 0
+        self._buttons, self.teleport, self.vignette = Button(0), None, 0.0
+
+    def _turn(self, snapshot: InputSnapshot, dt_s: float) -> float:
+        """By the main hand's stick; returns how fast, 0…1 (a snap is over at once)."""
+        x, y = map(_axis, snapshot.hands[self._main].stick)
+        if self._comfort.turn_deg:
+            self._snap_turn(x, snapshot.head)
+        elif abs(x) > max(_DEAD, abs(y)):  # pushed forward it aims a teleport
+            self._turn_by(-x * SMOOTH_TURN_RAD_S * dt_s, snapshot.head)
+            return abs(x)
+        return 0.0
+
     def _snap_turn(self, x: float, head: Pose) -> None:
         if abs(x) < _SNAP_OFF:
             self._snap_ready = True
         elif abs(x) > _SNAP_ON and self._snap_ready:
             self._snap_ready = False
-            turn = maths.quat_from_axis_angle((0, 1, 0), -math.copysign(SNAP_RAD, x))
-            about = self.world_from_stage.apply(head.position)
-            w = self.world_from_stage
-            self.world_from_stage = Pose(
-                about + maths.rotate(turn, w.position - about),
-                maths.normalise(maths.quat_multiply(turn, w.orientation)),
-            )
+            self._turn_by(-math.copysign(math.radians(self._comfort.turn_deg), x), head)
+
+    def _turn_by(self, angle_rad: float, head: Pose) -> None:
+        """About the head, so that it stays where it is."""
+        turn = maths.quat_from_axis_angle((0, 1, 0), angle_rad)
+        about = self.world_from_stage.apply(head.position)
+        w = self.world_from_stage
+        self.world_from_stage = Pose(
+            about + maths.rotate(turn, w.position - about),
+            maths.normalise(maths.quat_multiply(turn, w.orientation)),
+        )
 
     def _walk(self, snapshot: InputSnapshot, arrays: SceneArrays, dt_s: float, held: tuple[int, ...]) -> None:
-        stick = np.array([_axis(v) for v in snapshot.hands[0].stick])
+        stick = np.array([_axis(v) for v in snapshot.hands[1 - self._main].stick])
         length = float(np.hypot(*stick))
-        stick = stick / max(length, 1.0) if length > _DEAD else np.zeros(2)
+        walks = length > _DEAD and self._comfort.move != "teleport"
+        stick = stick / max(length, 1.0) if walks else np.zeros(2)
         yaw = maths.yaw_of((self.world_from_stage @ snapshot.head).orientation)
         ahead, aside = np.array([-math.sin(yaw), -math.cos(yaw)]), np.array([math.cos(yaw), -math.sin(yaw)])
         wanted = SPEED_M_S * (aside * stick[0] + ahead * stick[1])
@@ -110,8 +139,8 @@ class Locomotion:
         self.world_from_stage = Pose(position, self.world_from_stage.orientation)
 
     def _aim_teleport(self, snapshot: InputSnapshot, arrays: SceneArrays, held: tuple[int, ...]) -> TeleportAim | None:
-        hand = bool(snapshot.valid & Valid.RIGHT_HAND)
-        aim = self.world_from_stage @ (snapshot.hands[RIGHT].aim if hand else snapshot.head)
+        hand = bool(snapshot.valid & HAND_VALID[self._main])
+        aim = self.world_from_stage @ (snapshot.hands[self._main].aim if hand else snapshot.head)
         if not np.isfinite(aim.position).all() or not np.isfinite(aim.forward).all():
             return None
         p, v = aim.position.astype(float), aim.forward.astype(float) * _ARC_M_S
