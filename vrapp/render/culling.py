@@ -95,9 +95,9 @@ class DrawList:
     Kept from frame to frame. A row is worked out again only while its object is not at rest, when that has just
     changed, or when an object or a mesh has come to the world: most of a world stands still.
 
-    ``rows`` (capacity,) of OBJECT_DTYPE, ``mesh_id``, bounding sphere at the present growth (``centre`` and ``radius``)
-    and ``shown`` by row; ``objects`` and ``count`` say how many rows there are without and with hands; ``moved`` are the
-    rows that changed but for their highlight.
+    ``rows`` (capacity,) of OBJECT_DTYPE, ``mesh_id``, bounding sphere at the present growth (``centre`` and
+    ``radius``) and ``shown`` by row; ``objects`` and ``count`` say how many rows there are without and with hands;
+    ``moved`` are the rows that changed but for their highlight.
     """
 
     def __init__(self) -> None:

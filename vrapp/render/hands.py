@@ -7,6 +7,7 @@ runs along a held rod from the little finger to the thumb, and open fingers poin
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from vrapp.core import maths
 from vrapp.core.maths import Array
 from vrapp.core.mesh import VERTEX_DTYPE, Mesh, MeshLevel
+from vrapp.core.pose import Pose
 from vrapp.render.arena import MeshArena
 from vrapp.render.culling import OBJECT_DTYPE
 from vrapp.render.extras import Colour, HandLook
@@ -93,27 +95,30 @@ def _controller() -> list[Capsule]:
     ]
 
 
+@cache
+def _rounded() -> tuple[Array, np.ndarray, np.ndarray]:
+    """What all capsules share: unit normals (V, 3) about +Z, who is at the end (V,) bool, triangles (T, 3)."""
+    latitudes = np.linspace(-np.pi / 2, np.pi / 2, 2 * _CAP_RINGS)
+    around = np.linspace(0, 2 * np.pi, _SIDES, endpoint=False)
+    lat, lon = (a.ravel() for a in np.meshgrid(latitudes, around, indexing="ij"))
+    normal = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+    r, s = np.meshgrid(np.arange(len(latitudes) - 1), np.arange(_SIDES), indexing="ij")
+    a, b = r * _SIDES + s, r * _SIDES + (s + 1) % _SIDES
+    c, d = a + _SIDES, b + _SIDES
+    return normal, lat > 0, np.stack([a, b, d, a, d, c], axis=-1).reshape(-1, 3)
+
+
 def _capsule(part: Capsule) -> tuple[Array, Array, np.ndarray]:
     """Positions and normals (V, 3), triangles (T, 3) counter-clockwise from outside."""
+    normal, at_end, triangles = _rounded()
     axis = part.end - part.start
     length = float(np.linalg.norm(axis))
     axis = axis / length
     side = maths.normalise(np.cross(axis, (0, 0, 1) if abs(axis[2]) < 0.9 else (1, 0, 0)))
     frame = np.stack([side, np.cross(axis, side), axis])  # rows: two across, one along
-    latitudes = np.linspace(-np.pi / 2, np.pi / 2, 2 * _CAP_RINGS)
-    around = np.linspace(0, 2 * np.pi, _SIDES, endpoint=False)
-    at_end = latitudes > 0
-    radius = np.where(at_end, part.end_radius, part.start_radius)
-    lat, lon = np.meshgrid(latitudes, around, indexing="ij")
-    normal = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
-    local = normal * radius[:, None, None]
-    local[..., 2] += np.where(at_end, length, 0)[:, None]
-    r, s = np.meshgrid(np.arange(len(latitudes) - 1), np.arange(_SIDES), indexing="ij")
-    a, b = r * _SIDES + s, r * _SIDES + (s + 1) % _SIDES
-    c, d = a + _SIDES, b + _SIDES
-    triangles = np.stack([a, b, d, a, d, c], axis=-1).reshape(-1, 3)
-    positions = (local.reshape(-1, 3) @ frame + part.start).astype(np.float32)
-    return positions, (normal.reshape(-1, 3) @ frame).astype(np.float32), triangles
+    local = normal * np.where(at_end, part.end_radius, part.start_radius)[:, None]
+    local[:, 2] += at_end * length
+    return (local @ frame + part.start).astype(np.float32), (normal @ frame).astype(np.float32), triangles
 
 
 def _vertices(positions: Array, normals: Array, colour: Colour) -> np.ndarray:
@@ -131,11 +136,15 @@ _PLAIN = (0.0, 0.0, 0.0, 0.0, 0.06, 0.06, 0.06, 0.0)  # no highlight, half exten
 
 
 class HandMeshes:
-    """The hands' meshes in the arena, made when a look is first seen and kept."""
+    """The hands' meshes in the arena. Those of a plain hand are made at once (4 ms each, which no frame has to
+    spare), others when a look is first seen."""
 
     def __init__(self, arena: MeshArena) -> None:
         self._arena = arena
         self._ids: dict[tuple[str, bool, int, Colour], int] = {}
+        for step in range(SQUEEZE_STEPS):
+            for left in (False, True):
+                self._mesh_id(HandLook("hand", Pose(), squeeze=step / (SQUEEZE_STEPS - 1), left=left))
 
     def place(self, hands: tuple[HandLook, ...]) -> tuple[np.ndarray, list[int]]:
         """Rows (H,) of OBJECT_DTYPE and mesh ids of the hands that are resident already."""

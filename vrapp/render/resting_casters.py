@@ -10,6 +10,7 @@ from vrapp.render.culling import DrawList
 
 _REST_FRAMES = 12
 
+
 @dataclass(frozen=True)
 class Change:
     """Rows of the draw list. ``start_over``: something that rested is gone or moves, or the map moved,

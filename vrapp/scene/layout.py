@@ -153,12 +153,13 @@ class Layout:
             toward = head.position[[0, 2]] - centres
             yaws = np.arctan2(toward[:, 0], toward[:, 1]) + draw.normal(0, 0.35, len(centres))
         own = float(np.hypot(*np.ptp(mesh.box, axis=0)[[0, 2]])) * size / 2
-        free = self._free(centres, mesh, size, yaws, up, prints, gap=0.12 + 0.08 * longest)
-        free &= self._out_of_the_way(centres, own, up, head)
-        if not free.any():
+        chance = draw.uniform(0, 0.3, len(centres))
+        left = np.flatnonzero(self._out_of_the_way(centres, own, up, head))  # the cheap question first
+        left = left[self._free(centres[left], mesh, size, yaws[left], up, prints, gap=0.12 + 0.08 * longest)]
+        if not len(left):
             return None
-        score = self._score(category, centres, arrays, head, near) + draw.uniform(0, 0.3, len(centres))
-        best = int(np.argmax(np.where(free, score, -np.inf)))
+        score = self._score(category, centres[left], arrays, head, near) + chance[left]
+        best = left[int(np.argmax(score))]
         return self._standing(centres[best], float(yaws[best]), up, mesh, size)
 
     def polite(self, spot_index: int, head: Pose) -> bool:
@@ -244,9 +245,10 @@ class Layout:
         score = 2 * fit + 1.2 * np.minimum(ahead, 0.6)  # within 53° of where the user looks all is as good
         living = arrays.state > ObjectState.FREE
         if living.any():
-            gap = np.linalg.norm(arrays.position[living][None, :, [0, 2]] - centres[:, None], axis=2)
+            apart = centres[:, None] - arrays.position[living][:, [0, 2]]  # (m, n, 2)
+            square = np.einsum("mnk,mnk->mn", apart, apart)
             same = self._group[arrays.category[living]] == self._group[category]
-            score += 0.6 * np.clip((gap < 3.0)[:, same].sum(1), 0, 2) - 0.12 * (gap < 2.0).sum(1)
+            score += 0.6 * np.clip((square[:, same] < 9.0).sum(1), 0, 2) - 0.12 * (square < 4.0).sum(1)
         if near is not None:
             score -= 0.5 * np.linalg.norm(centres - np.asarray(near)[[0, 2]], axis=1)
         return np.asarray(score, np.float32)

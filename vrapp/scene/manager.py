@@ -40,6 +40,9 @@ class Bank(Protocol):
     def take(self, match: Callable[[GeneratedObject], bool] | None = None) -> GeneratedObject | None:
         """One that matches, at once, or None."""
 
+    def requeue(self, made: GeneratedObject) -> None:
+        """Give back what was taken and not shown."""
+
 
 class Arena(Protocol):
     """Where meshes live on the GPU (render.arena)."""
@@ -210,13 +213,17 @@ class SceneManager:
                 return
         if (self._to_request and not self.populated) or now_ns < self._next_place_ns:
             return
-        if len(self.store) >= self._max:
-            if now_ns < self._next_turnover_ns or not self._make_room(head):
-                return
-            self._next_turnover_ns = now_ns + self._pause_ns(_TURNOVER_S, head)
+        full = len(self.store) >= self._max
+        if full and now_ns < self._next_turnover_ns:
+            return
         generated = self._bank.take()
         if generated is None:
             return
+        if full:
+            if not self._make_room(head):
+                self._bank.requeue(generated)
+                return
+            self._next_turnover_ns = now_ns + self._pause_ns(_TURNOVER_S, head)
         self._next_place_ns = now_ns + self._pause_ns(_PLACE_INTERVAL_S, head)
         place = self._layout.place(
             generated.category, generated.request_id, generated.mesh, self.store.arrays(), head,
