@@ -15,6 +15,7 @@ from vrapp.core.scene import NO_HANDLE, Mark, ObjectState, SceneArrays, handle_o
 from vrapp.interaction import feedback
 from vrapp.interaction.attention import ChoiceSet
 from vrapp.interaction.gestures import Interaction
+from vrapp.scene.queries import Surroundings
 
 DT = 1 / 90
 FRAME_NS = round(DT * 1e9)
@@ -314,7 +315,7 @@ def test_feedback_marks_and_pulses() -> None:
 
 def test_the_choice_set_keeps_up_with_a_scene_that_grows_between_two_looks() -> None:
     choice = ChoiceSet()
-    choice.update(boxes((0, 1.65, -2)), HEAD, 1_000_000_000)
+    choice.update(Surroundings(boxes((0, 1.65, -2)), HEAD.position), HEAD, 1_000_000_000)
     grown = boxes(*((0.3 * i, 1.65, -2) for i in range(6)))
     assert choice.around(grown, handle_of(grown, 5), HEAD.position, 1_000_000_001) == (
         handle_of(grown, 0),

@@ -7,13 +7,14 @@ import numpy as np
 from vrapp.core.maths import Array
 from vrapp.core.pose import Pose
 from vrapp.core.scene import NO_HANDLE, Mark, SceneArrays, handle_of, slot_of
-from vrapp.scene.queries import ray_hit, seen_from, touchable
+from vrapp.scene.queries import Hit, Surroundings, touchable
 
 DWELL_S = 0.6
 SEEN_NS = 10_000_000_000
 _LOOK_NS = 100_000_000
 _CONE_RAD = 0.07  # 4°: the eyes (and far more the head) point no better
-_REACH_M = 45.0
+LOOK_REACH_M = 45.0
+_VIEW_RAD = 0.79  # half of the cone that counts as in view
 _NEAR_M = 8.0  # a choice set reaches at least so far
 
 
@@ -35,17 +36,16 @@ class Dwell:
         return True
 
 
-def looked_at(arrays: SceneArrays, eye: Pose) -> int:
-    """Handle of what the eye looks at: what the ray meets, else the nearest to its axis within 4°, else none."""
-    hit = ray_hit(arrays, eye.position, eye.forward, _REACH_M)
-    if hit is not None:
-        return hit.handle
-    slots = seen_from(arrays, eye, _CONE_RAD, 12.0)
+def looked_at(around: Surroundings, eye: Pose, met: Hit | None) -> int:
+    """Handle of what the eye looks at: what its ray ``met``, else the nearest to its axis within 4°, else none."""
+    if met is not None:
+        return met.handle
+    slots = around.within(eye, _CONE_RAD, 12.0)
     if not len(slots):
         return NO_HANDLE
-    to = arrays.position[slots] - eye.position
+    to = around.arrays.position[slots] - eye.position
     cosine = to @ eye.forward / np.linalg.norm(to, axis=1)
-    return handle_of(arrays, int(slots[int(np.argmax(cosine))]))
+    return handle_of(around.arrays, int(slots[int(np.argmax(cosine))]))
 
 
 class ChoiceSet:
@@ -56,14 +56,14 @@ class ChoiceSet:
         self._seen_ns = np.zeros(0, np.int64)
         self._generation = np.zeros(0, np.int32)
 
-    def update(self, arrays: SceneArrays, head: Pose, now_ns: int) -> None:
+    def update(self, around: Surroundings, head: Pose, now_ns: int) -> None:
         """Note what is in view from ``head`` now (a few times a second is often enough)."""
         if 0 <= now_ns - self._updated_ns < _LOOK_NS:
             return
         self._updated_ns = now_ns
-        self._reserve(arrays.count)
-        slots = seen_from(arrays, head, reach_m=_REACH_M)
-        self._seen_ns[slots], self._generation[slots] = now_ns, arrays.generation[slots]
+        self._reserve(around.arrays.count)
+        slots = around.within(head, _VIEW_RAD, LOOK_REACH_M)
+        self._seen_ns[slots], self._generation[slots] = now_ns, around.arrays.generation[slots]
 
     def _reserve(self, count: int) -> None:
         """Room for ``count`` slots: the scene grows between two looks as well."""

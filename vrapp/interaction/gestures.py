@@ -13,9 +13,9 @@ from vrapp.core.input import LEFT, RIGHT, Button, HandState, InputSnapshot, Vali
 from vrapp.core.maths import Array
 from vrapp.core.pose import Pose
 from vrapp.core.scene import NO_HANDLE, ObjectState, SceneArrays, slot_of
-from vrapp.interaction.attention import ChoiceSet, Dwell, looked_at
+from vrapp.interaction.attention import LOOK_REACH_M, ChoiceSet, Dwell, looked_at
 from vrapp.interaction.hand import Hand
-from vrapp.scene.queries import Hit, lowest_corner, nearest, ray_hit
+from vrapp.scene.queries import Hit, Surroundings, lowest_corner
 
 POINT_REST_S = 0.25
 TOUCH_M = 0.12  # so near to the palm a thing is taken without pointing
@@ -39,9 +39,10 @@ class TwoHanded:
 class Interaction:
     """One user's gestures. ``graspable`` (C,) bool by category: what a hand can take; None: everything."""
 
-    def __init__(self, graspable: np.ndarray | None = None) -> None:
+    def __init__(self, graspable: np.ndarray | None = None, main_hand: int = RIGHT) -> None:
         self._graspable = graspable
         self.hands = (Hand(LEFT), Hand(RIGHT))
+        self._main_first = (self.hands[main_hand], self.hands[1 - main_hand])
         self.head = Pose()
         self.gazed = NO_HANDLE
         self.two_handed: TwoHanded | None = None
@@ -63,11 +64,11 @@ class Interaction:
 
     @property
     def focus(self) -> int:
-        """The object that a button acts on: held, else pointed at (right hand first), else looked at."""
-        for hand in reversed(self.hands):
+        """The object that a button acts on: held, else pointed at (main hand first), else looked at."""
+        for hand in self._main_first:
             if hand.held != NO_HANDLE:
                 return hand.held
-        for hand in reversed(self.hands):
+        for hand in self._main_first:
             if hand.hit is not None:
                 return hand.hit.handle
         return self.gazed
@@ -84,13 +85,20 @@ class Interaction:
         events: list[Event] = []
         if _finite(snapshot.head):
             self.head = world_from_stage @ snapshot.head
-        self._choice.update(arrays, self.head, now_ns)
-        for hand, state in zip(self.hands, snapshot.hands, strict=True):
-            tracked = bool(snapshot.valid & _HAND_VALID[hand.index]) and _finite(state.grip) and _finite(state.aim)
-            edges = hand.follow(state, world_from_stage, tracked, now_ns)
-            self._update_hand(hand, edges, state, arrays, dt_s, now_ns, events)
+        edges = [
+            hand.follow(state, world_from_stage, self._tracked(snapshot, hand.index), now_ns)
+            for hand, state in zip(self.hands, snapshot.hands, strict=True)
+        ]
+        gaze = bool(snapshot.valid & Valid.GAZE) and _finite(snapshot.gaze)
+        eye = world_from_stage @ snapshot.gaze if gaze else self.head
+        around = Surroundings(arrays, self.head.position)
+        self._choice.update(around, self.head, now_ns)
+        self.gazed = looked_at(around, eye, self._aim(around, eye))
+        for hand, edge, state in zip(self.hands, edges, snapshot.hands, strict=True):
+            self._update_hand(hand, edge, state, arrays, dt_s, now_ns, events)
         self._update_two_hands(now_ns, events)
-        self._update_gaze(snapshot, world_from_stage, arrays, now_ns, events)
+        if self._gaze.update(self.gazed, now_ns) and self.gazed not in self.carried:
+            events.append(Event(Act.GAZE, now_ns, self.gazed, seconds=0.6))
         self._update_buttons(snapshot, now_ns, events)
         return [self._with_choices(e, arrays, now_ns) for e in events]
 
@@ -109,7 +117,6 @@ class Interaction:
                 lowest_m = _lowest_of(arrays, hand.held)
                 hand.carry(self._lever_stick(hand, state), self._chest(), lowest_m, dt_s, now_ns)
             return
-        hand.hit = self._aim(hand, arrays) if hand.tracked else None
         handle = NO_HANDLE if hand.hit is None else hand.hit.handle
         if self._rest[hand.index].update(handle, now_ns, POINT_REST_S):
             events.append(Event(Act.POINT, now_ns, handle, hand.index, POINT_REST_S))
@@ -129,19 +136,29 @@ class Interaction:
         category = int(arrays.category[slot])
         return self._graspable is None or (0 <= category < len(self._graspable) and bool(self._graspable[category]))
 
-    @staticmethod
-    def _lever_stick(hand: Hand, state: HandState) -> float:
-        """The left stick walks; only the right one pushes and pulls."""
-        return state.stick[1] if hand.index == RIGHT and math.isfinite(state.stick[1]) else 0.0
+    def _lever_stick(self, hand: Hand, state: HandState) -> float:
+        """The other hand's stick walks; only the main one's pushes and pulls."""
+        return state.stick[1] if hand is self._main_first[0] and math.isfinite(state.stick[1]) else 0.0
 
     def _chest(self) -> Array:
         return self.head.position - np.array([0, 0.25, 0], np.float32)
 
     @staticmethod
-    def _aim(hand: Hand, arrays: SceneArrays) -> Hit | None:
-        """What the palm touches, else what the ray meets."""
-        touched = nearest(arrays, hand.grip.position, TOUCH_M)
-        return touched or ray_hit(arrays, hand.aim.position, hand.aim.forward, POINT_REACH_M)
+    def _tracked(snapshot: InputSnapshot, index: int) -> bool:
+        hand = snapshot.hands[index]
+        return bool(snapshot.valid & _HAND_VALID[index]) and _finite(hand.grip) and _finite(hand.aim)
+
+    def _aim(self, around: Surroundings, eye: Pose) -> Hit | None:
+        """Set what each empty hand is at: what the palm touches, else the ray meets. Returns what the eye meets."""
+        free = [hand for hand in self.hands if hand.held == NO_HANDLE]
+        able = [hand for hand in free if hand.tracked]
+        touched = around.touched([hand.grip.position for hand in able], TOUCH_M)
+        seen, *met = around.met([eye, *(hand.aim for hand in able)], [LOOK_REACH_M, *(POINT_REACH_M for _ in able)])
+        for hand in free:
+            hand.hit = None
+        for hand, touch, ray in zip(able, touched, met, strict=True):
+            hand.hit = touch or ray
+        return seen
 
     def _release(self, hand: Hand, now_ns: int) -> Event:
         handle = hand.held
@@ -165,15 +182,6 @@ class Interaction:
             self._span_m = span
             events.append(Event(Act.RESHAPE, now_ns, left.held))
         self.two_handed = TwoHanded(left.held, left.grip, right.grip, span / self._span_m)
-
-    def _update_gaze(
-        self, snapshot: InputSnapshot, world_from_stage: Pose, arrays: SceneArrays, now_ns: int, events: list[Event]
-    ) -> None:
-        tracked = bool(snapshot.valid & Valid.GAZE) and _finite(snapshot.gaze)
-        eye = world_from_stage @ snapshot.gaze if tracked else self.head
-        self.gazed = looked_at(arrays, eye)
-        if self._gaze.update(self.gazed, now_ns) and self.gazed not in self.carried:
-            events.append(Event(Act.GAZE, now_ns, self.gazed, seconds=0.6))
 
     def _update_buttons(self, snapshot: InputSnapshot, now_ns: int, events: list[Event]) -> None:
         pressed = snapshot.buttons & ~self._buttons

@@ -1,9 +1,15 @@
-"""Spatial questions about all objects at once: what a ray meets, what a cone or a hand's reach holds."""
+"""Spatial questions about all objects at once: what rays meet, what hands touch, what a cone holds.
+
+Two phases. All bounding spheres against all rays, points or cones are a few numpy calls whatever their number; of
+the boxes, only the few that remain are looked at, in Python's floats: quicker than numpy's calls on so little.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -13,6 +19,9 @@ from vrapp.core.pose import Pose
 from vrapp.core.scene import ObjectState, SceneArrays, handle_of
 
 _CORNERS = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], np.float32)
+_SLACK_M, _SLACK_SHARE = 0.02, 0.01  # boxes are so much larger for a ray, and by this share of the distance
+
+_Vector: TypeAlias = list[float]
 
 
 @dataclass(frozen=True)
@@ -37,69 +46,150 @@ def lowest_corner(box: Array, orientation: Array) -> float:
     return float(maths.rotate(orientation, corners)[:, 1].min())
 
 
-def into_boxes(arrays: SceneArrays, slots: np.ndarray, point: Array) -> tuple[Array, Array, Array]:
-    """``point`` in the frame of each object's box, as drawn now, about its middle.
+class Surroundings:
+    """All objects of one instant around ``centre`` (3,), a point in the world, metres; for one frame.
 
-    Returns (n, 3) points and (n, 3) half extents, metres, and (n, 4) the turns from the world into the boxes.
+    Everything is computed relative to the centre, so that float32 is exact where the user is, however far from
+    the world's origin. Poses and points asked about are in the world, and are best within metres of the centre.
     """
-    scale = (arrays.size[slots] * arrays.growth[slots])[:, None]
-    lower, upper = arrays.box[slots, 0], arrays.box[slots, 1]
-    turn = maths.quat_conjugate(arrays.orientation[slots])
-    local = maths.rotate(turn, point - arrays.position[slots]) - (lower + upper) / 2 * scale
-    return local, (upper - lower) / 2 * scale, turn
+
+    def __init__(self, arrays: SceneArrays, centre: Array) -> None:
+        self.arrays = arrays
+        self._centre: _Vector = centre.tolist()
+        # Rows x, y, z, 1 and x² + y² + z²: distances from planes and points are products with five numbers.
+        self._terms = terms = np.empty((5, arrays.count), np.float32)
+        np.subtract(arrays.position.T, centre[:, None], out=terms[:3])
+        terms[3] = 1
+        np.einsum("kn,kn->n", terms[:3], terms[:3], out=terms[4])
+
+    def met(self, rays: Sequence[Pose], reach_m: Sequence[float]) -> list[Hit | None]:
+        """For each ray, along the -Z of a pose: the nearest object whose box it meets within ``reach_m``, or None.
+
+        Boxes are 2 cm larger, and by 1 % of the distance: far small things can be pointed at.
+        """
+        directions: list[_Vector] = [ray.forward.tolist() for ray in rays]
+        along = self._along(rays, directions)
+        apart2 = self._apart2([ray.position for ray in rays])
+        reach = np.maximum(along, 0)
+        reach *= 2 * _SLACK_SHARE
+        reach += self.arrays.radius + np.float32(2 * _SLACK_M)
+        close = apart2 - along * along < reach * reach
+        enter = along - reach
+        close &= along > -reach
+        which, slots = np.nonzero(close)
+        tasks: list[list[tuple[float, int]]] = [[] for _ in rays]
+        for ray, least_m, slot in zip(which.tolist(), enter[which, slots].tolist(), slots.tolist(), strict=True):
+            tasks[ray].append((least_m, slot))
+        return [self._first(*task) for task in zip(rays, directions, reach_m, tasks, strict=True)]
+
+    def touched(self, points: Sequence[Array], reach_m: float) -> list[Hit | None]:
+        """For each point (3,): the object whose box is nearest, within ``reach_m``, or None: what a hand can take."""
+        limit = self.arrays.radius + np.float32(reach_m)
+        found: list[Hit | None] = [None] * len(points)
+        best = [math.inf] * len(points)
+        which, slots = np.nonzero(self._apart2(points) < limit * limit)
+        for i, slot in zip(which.tolist(), slots.tolist(), strict=True):
+            if not self._touchable(slot):
+                continue
+            distance_m = _Box(self.arrays, slot).distance_m(points[i].tolist())
+            cost = distance_m + 1e-3 * float(self.arrays.radius[slot])  # the smaller one where both are touched
+            if distance_m <= reach_m and cost < best[i]:
+                best[i], found[i] = cost, Hit(slot, handle_of(self.arrays, slot), distance_m, points[i])
+        return found
+
+    def within(self, eye: Pose, half_angle_rad: float, reach_m: float, least_angle_rad: float = 0.035) -> np.ndarray:
+        """Slots of touchable objects whose centre is in the view cone, within ``reach_m``, and so wide in the eye.
+
+        The choice set of a pick (generation-notes.md): in view, within 8 m and at least 2° wide.
+        """
+        along = self._along([eye], [eye.forward.tolist()])[0]
+        distance = np.sqrt(np.maximum(self._apart2([eye.position])[0], 1e-6))
+        slots = np.flatnonzero(along > math.cos(half_angle_rad) * distance)
+        if not len(slots):
+            return slots
+        distance, radius = distance[slots], self.arrays.radius[slots]
+        wide = radius * self.arrays.growth[slots] >= math.tan(least_angle_rad / 2) * distance
+        return slots[touchable(self.arrays)[slots] & wide & (distance - radius <= reach_m)]
+
+    def _along(self, rays: Sequence[Pose], directions: Sequence[_Vector]) -> Array:
+        """(R, N) metres from each ray's origin, along it, to the objects' centres."""
+        rows = []
+        for ray, (x, y, z) in zip(rays, directions, strict=True):
+            a, b, c = self._relative(ray.position)
+            rows.append((x, y, z, -(a * x + b * y + c * z)))
+        return np.array(rows, np.float32).reshape(-1, 4) @ self._terms[:4]
+
+    def _apart2(self, points: Sequence[Array]) -> Array:
+        """(P, N) squared metres from each point to the objects' centres."""
+        rows = []
+        for point in points:
+            a, b, c = self._relative(point)
+            rows.append((-2 * a, -2 * b, -2 * c, a * a + b * b + c * c, 1.0))
+        return np.array(rows, np.float32).reshape(-1, 5) @ self._terms
+
+    def _relative(self, point: Array) -> tuple[float, float, float]:
+        x, y, z = point.tolist()
+        a, b, c = self._centre
+        return x - a, y - b, z - c
+
+    def _touchable(self, slot: int) -> bool:
+        return ObjectState.FREE < self.arrays.state[slot] < ObjectState.SHRINKING and self.arrays.growth[slot] > 0
+
+    def _first(self, ray: Pose, direction: _Vector, reach_m: float, candidates: list[tuple[float, int]]) -> Hit | None:
+        """The nearest of the candidates, each with the least distance at which the ray can meet it."""
+        origin = ray.position.tolist()
+        best = (reach_m, self.arrays.count)
+        for least_m, slot in sorted(candidates):
+            if least_m > best[0]:
+                break
+            if self._touchable(slot):
+                distance_m = _Box(self.arrays, slot).entry_m(origin, direction)
+                best = min(best, (distance_m, slot))
+        distance_m, slot = best
+        if slot == self.arrays.count:
+            return None
+        point = [a + b * distance_m for a, b in zip(origin, direction, strict=True)]
+        return Hit(slot, handle_of(self.arrays, slot), distance_m, np.array(point, np.float32))
 
 
-def ray_hit(arrays: SceneArrays, origin: Array, direction: Array, reach_m: float, slack_m: float = 0.02) -> Hit | None:
-    """The nearest object whose box, made ``slack_m`` larger, the ray meets within ``reach_m``; None if there is none.
+class _Box:
+    """An object's box as drawn now: by side the axis in the world, the middle and half the extent along it, metres."""
 
-    ``direction`` is a unit vector. The slack grows by 1 % of the distance: far small things can be pointed at.
-    """
-    to_centre = arrays.position - origin
-    along = to_centre @ direction
-    miss2 = np.einsum("ij,ij->i", to_centre, to_centre) - along**2
-    slack = slack_m + 0.01 * np.maximum(along, 0)
-    reach = arrays.radius + 2 * slack
-    slots = np.flatnonzero(touchable(arrays) & (miss2 < reach**2) & (along > -reach) & (along - reach < reach_m))
-    if not len(slots):
-        return None
-    local, half, turn = into_boxes(arrays, slots, origin)
-    half = half + slack[slots, None]
-    d = maths.rotate(turn, np.broadcast_to(direction, local.shape))
-    d = np.where(np.abs(d) < 1e-9, 1e-9, d)  # parallel to a side: meets it very far away
-    t1, t2 = (-half - local) / d, (half - local) / d
-    enter, leave = np.minimum(t1, t2).max(1), np.maximum(t1, t2).min(1)
-    distance = np.where((enter <= leave) & (leave >= 0), np.maximum(enter, 0), np.inf)
-    best = int(np.argmin(distance))
-    if not distance[best] <= reach_m:
-        return None
-    slot, t = int(slots[best]), float(distance[best])
-    return Hit(slot, handle_of(arrays, slot), t, (origin + direction * t).astype(np.float32))
+    def __init__(self, arrays: SceneArrays, slot: int) -> None:
+        scale = float(arrays.size[slot]) * float(arrays.growth[slot]) / 2
+        x, y, z, w = arrays.orientation[slot].tolist()
+        axes = (
+            (1 - 2 * (y * y + z * z), 2 * (x * y + z * w), 2 * (x * z - y * w)),
+            (2 * (x * y - z * w), 1 - 2 * (x * x + z * z), 2 * (y * z + x * w)),
+            (2 * (x * z + y * w), 2 * (y * z - x * w), 1 - 2 * (x * x + y * y)),
+        )
+        lower, upper = arrays.box[slot].tolist()
+        self._centre = arrays.position[slot].tolist()
+        self._sides = [
+            (axis, (low + high) * scale, (high - low) * scale)
+            for axis, low, high in zip(axes, lower, upper, strict=True)
+        ]
 
+    def distance_m(self, point: _Vector) -> float:
+        """From a point in the world; 0 inside."""
+        x, y, z = map(float.__sub__, point, self._centre)
+        out = (max(abs(a * x + b * y + c * z - middle) - half, 0.0) for (a, b, c), middle, half in self._sides)
+        return math.hypot(*out)
 
-def nearest(arrays: SceneArrays, point: Array, reach_m: float) -> Hit | None:
-    """The object whose box is nearest to ``point``, within ``reach_m``: what a hand can take without pointing."""
-    apart, limit = arrays.position - point, arrays.radius + np.float32(reach_m)
-    slots = np.flatnonzero(touchable(arrays) & (np.einsum("ij,ij->i", apart, apart) < limit * limit))
-    if not len(slots):
-        return None
-    local, half, _ = into_boxes(arrays, slots, np.asarray(point, np.float32))
-    distance = np.linalg.norm(np.maximum(np.abs(local) - half, 0), axis=1)
-    best = int(np.argmin(distance + 1e-3 * arrays.radius[slots]))  # the smaller one where both are touched
-    if distance[best] > reach_m:
-        return None
-    slot = int(slots[best])
-    return Hit(slot, handle_of(arrays, slot), float(distance[best]), np.asarray(point, np.float32))
-
-
-def seen_from(
-    arrays: SceneArrays, eye: Pose, half_angle_rad: float = 0.79, reach_m: float = 8.0, least_angle_rad: float = 0.035
-) -> np.ndarray:
-    """Slots of touchable objects inside the view cone, within ``reach_m`` and at least so wide in the eye.
-
-    The choice set of a pick (generation-notes.md): in view, within 8 m and at least 2° wide.
-    """
-    to_centre = arrays.position - eye.position
-    distance = np.maximum(np.sqrt(np.einsum("ij,ij->i", to_centre, to_centre)), 1e-3)
-    central = to_centre @ eye.forward > math.cos(half_angle_rad) * distance
-    wide = arrays.radius * arrays.growth >= math.tan(least_angle_rad / 2) * distance
-    return np.flatnonzero(touchable(arrays) & central & wide & (distance - arrays.radius <= reach_m))
+    def entry_m(self, origin: _Vector, direction: _Vector) -> float:
+        """Where a ray (its direction a unit vector) comes in; 0 from within, infinity where it passes by."""
+        x, y, z = map(float.__sub__, origin, self._centre)
+        u, v, w = direction
+        slack = _SLACK_M + _SLACK_SHARE * max(-(x * u + y * v + z * w), 0.0)
+        enter, leave = 0.0, math.inf
+        for (a, b, c), middle, half in self._sides:
+            at, speed = a * x + b * y + c * z - middle, a * u + b * v + c * w
+            if abs(speed) < 1e-9:  # parallel to a side: meets it very far away
+                speed = 1e-9
+            near, far = (-half - slack - at) / speed, (half + slack - at) / speed
+            if near > far:
+                near, far = far, near
+            enter, leave = max(enter, near), min(leave, far)
+            if enter > leave:
+                return math.inf
+        return enter
