@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from vrapp.app.options import Options, check_outputs, parse_options
+from vrapp.core.comfort import Comfort
 from vrapp.core.errors import OutputError, UsageError, VrappError
 
 
@@ -21,11 +22,12 @@ def test_every_field_can_be_set(tmp_path: Path) -> None:
     trace.touch()
     words = f"""--display offscreen --world meadow --seed 7 --weights {trace} --policy frozen --frames 300
         --size 1280x720 --input {trace} --clock fixed --pace 90 --generator full --preset light --stereo
-        --screenshot p.png --stats s.json --record d"""
+        --screenshot p.png --stats s.json --record d --resolution 1.5 --seated --left-handed --eye-height 1.5
+        --turn 45 --move walk --vignette 0.5"""
     found = parse_options(words.split())
     expected = Options(
         "offscreen", "meadow", 7, trace, "frozen", 300, None, (1280, 720), trace, "fixed", 90.0, "full", "light",
-        True, Path("p.png"), Path("s.json"), Path("d"),
+        True, Path("p.png"), Path("s.json"), Path("d"), 1.5, Comfort(True, True, 1.5, 45.0, "walk", 0.5),
     )  # fmt: skip
     assert found == expected
     unset = {f.name for f in dataclasses.fields(Options) if getattr(found, f.name) == f.default}
@@ -45,6 +47,10 @@ def test_a_world_file_of_ones_own(tmp_path: Path) -> None:
         ("--world medow", "Did you mean 'meadow'"),
         ("--world mine.toml", "no file 'mine.toml'"),
         ("--policy yoked:old", "does not replay yet"),
+        ("--turn 3", "from 5 to 90"),
+        ("--turn smoth", "or smooth"),
+        ("--move walking", "Did you mean 'walk'"),
+        ("--eye-height 160", "metres from 0.5 to 2.5"),
         ("--policy adapt", "Did you mean 'adaptive'"),
         ("--seed -1", "whole number from 0"),
         ("--seed 9223372036854775808", "whole number from 0"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from vrapp.app import outputs
 from vrapp.app.arguments import Parser, folder, input_file, one_of, output_file, real, size, whole
 from vrapp.app.program import program
 from vrapp.core import resources
+from vrapp.core.comfort import MOVES, Comfort
 from vrapp.core.errors import UsageError
 from vrapp.study import parts
 
@@ -20,6 +21,7 @@ CLOCKS = ("real", "fixed")
 GENERATOR_PACES = ("off", "auto", "full")
 PRESETS = ("auto", "light", "full")
 MAX_SEED = 2**63 - 1
+_EYE_HEIGHT = "of your eyes, seated or where the headset knows no floor (1.65)"
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Options:
 
     ``frames`` and ``seconds`` count from "world populated"; at most one is given. ``size`` is pixels
     of the window, or of one view. ``pace_hz`` is the rate that frames are held to. ``clock`` None is
-    "fixed" offscreen and with ``input``, else "real".
+    "fixed" offscreen and with ``input``, else "real". ``resolution`` is a factor of what the headset recommends.
     """
 
     display: str = "auto"
@@ -48,11 +50,15 @@ class Options:
     screenshot: Path | None = None
     stats: Path | None = None
     record: Path | None = None
+    resolution: float = 1.0
+    comfort: Comfort = field(default_factory=Comfort)
 
 
 def parse_options(words: Sequence[str]) -> Options:
     """The options of ``vrapp enter``. Raises UsageError or InputFileError; looks at files, writes none."""
-    found = Options(**vars(_parser().parse(words)))
+    typed = vars(_parser().parse(words))
+    comfort = Comfort(**{f.name: typed.pop(f.name) for f in fields(Comfort) if f.name in typed})
+    found = Options(**typed, comfort=comfort)
     if found.frames is not None and found.seconds is not None:
         raise UsageError("--frames and --seconds both say when to end; give one of them.")
     if found.clock == "fixed" and found.display == "openxr":
@@ -92,6 +98,7 @@ def _parser() -> Parser:
     parser = Parser("enter", "Enter the world: in a headset, else in a window, else offscreen.", _examples())
     parser.argument_default = argparse.SUPPRESS
     _add_place(parser)
+    _add_comfort(parser)
     _add_length(parser)
     _add_machine(parser)
     left = parser.add_argument_group("what to leave behind")
@@ -118,6 +125,24 @@ def _add_place(parser: Parser) -> None:
     where.add_argument(
         "--preset", metavar="NAME", type=one_of("--preset", PRESETS), help="auto (by the renderer), light or full"
     )
+
+
+def _add_comfort(parser: Parser) -> None:
+    comfort = parser.add_argument_group("how you like it", "Most of it is for a headset.")
+    comfort.add_argument("--seated", action="store_true", help="you sit: your eyes are raised to --eye-height")
+    comfort.add_argument("--left-handed", action="store_true", help="left hand points and turns, right stick walks")
+    height = real("--eye-height", 0.5, 2.5, "metres")
+    comfort.add_argument("--eye-height", metavar="M", dest="eye_height_m", type=height, help=_EYE_HEIGHT)
+    comfort.add_argument("--turn", metavar="DEG", dest="turn_deg", type=_turn, help="of a snap (30), or smooth")
+    comfort.add_argument("--move", metavar="HOW", type=one_of("--move", MOVES), help="both (default), walk or teleport")
+    share = real("--vignette", 0, 1, "share")
+    comfort.add_argument("--vignette", metavar="S", type=share, help="narrow the view while moving: 0 never … 1 (1)")
+    scale = real("--resolution", 0.2, 3, "times")
+    comfort.add_argument("--resolution", metavar="X", type=scale, help="times the pixels that the headset wants (1)")
+
+
+def _turn(text: str) -> float:
+    return 0.0 if text == "smooth" else real("--turn", 5, 90, "degrees (or smooth)")(text)
 
 
 def _add_length(parser: Parser) -> None:

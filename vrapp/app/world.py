@@ -121,8 +121,8 @@ class World:
             manager=manager,
             bank=bank,
             start=Start(generator, manager, options.seed),
-            interaction=Interaction(graspable),
-            locomotion=Locomotion(),
+            interaction=Interaction(graspable, options.comfort.main_hand),
+            locomotion=Locomotion(comfort=options.comfort),
             physics=physics,
             adaptation=adaptation,
             hud=Hud(),
@@ -151,6 +151,7 @@ class World:
             "version": __version__,
             "command": hardware.command_line(),
             "clock": "fixed" if self.clock.fixed else "real",
+            "comfort": options.comfort,
         }
         recorder = Recorder(options.record, session)
         owned.callback(recorder.close)
@@ -256,7 +257,10 @@ def _open(options: Options) -> tuple[Display, Clock, list[str]]:
 
     # A headset has its own clock: a run that repeats exactly is none of its.
     usable = [(n, o) for n, o in OPENERS if n != "openxr" or options.clock != "fixed"]
-    asked = DisplayOptions(RealClock(), options.size or DEFAULT_SIZE, view_count=2 if options.stereo else 1)
+    asked = DisplayOptions(
+        RealClock(), options.size or DEFAULT_SIZE, view_count=2 if options.stereo else 1,
+        resolution_scale=options.resolution, comfort=options.comfort,
+    )  # fmt: skip
     openers = [with_its_clock(name, opener) for name, opener in usable]
     display, reasons = open_display(options.display, asked, openers)
     return display, clocks[display.name], reasons

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vrapp.core.clock import Clock
+from vrapp.core.comfort import Comfort
 from vrapp.core.display import FrameTiming, Target
 from vrapp.core.input import InputSnapshot
 from vrapp.core.pose import Fov, View
@@ -36,6 +37,7 @@ class DesktopDisplay:
         pace_hz: float | None = None,
         vsync: bool = True,
         hidden: bool = False,
+        comfort: Comfort | None = None,
     ) -> None:
         """Open the window. Raises DisplayUnavailable (no screen, no GLX) or GraphicsError (below 4.5)."""
         self.window = Window(size, title, visible=not hidden, vsync=vsync and not pace_hz)
@@ -45,7 +47,7 @@ class DesktopDisplay:
         if vsync and not pace_hz and context.is_software(self.ctx):
             pace_hz = refresh_hz
         self._pace = Pace(clock, pace_hz, nominal_hz=refresh_hz)
-        self._input = DesktopInput(self.window, self._fov)
+        self._input = DesktopInput(self.window, self._fov, comfort)
         self.overlay: Callable[[], None] = lambda: None
         self.window.attach(self._input)
         self.window.on_focus = self._input.focus_changed

@@ -15,13 +15,12 @@ import glfw
 import numpy as np
 
 from vrapp.core import maths
-from vrapp.core.input import Button, HandState, InputSnapshot, SourceKind, Valid
+from vrapp.core.comfort import Comfort
+from vrapp.core.input import HAND_VALID, Button, HandState, InputSnapshot, SourceKind, Valid
 from vrapp.core.maths import Array
 from vrapp.core.pose import Fov, Pose
 from vrapp.display.keyboard import KEYS, Held
 from vrapp.display.mouse_hand import LEFT_REST, MouseHand
-
-STANDING_EYE_HEIGHT_M = 1.65
 
 _LOOK_RAD_PER_PIXEL = 0.0022
 _TURN_RAD_PER_S = 1.6
@@ -53,12 +52,12 @@ def nobody_wants_it() -> bool:
 class DesktopInput:
     """An InputSource and a ``window.WindowListener``."""
 
-    def __init__(self, window: PointerWindow, fov: Callable[[], Fov], eye_height_m: float = STANDING_EYE_HEIGHT_M):
+    def __init__(self, window: PointerWindow, fov: Callable[[], Fov], comfort: Comfort | None = None) -> None:
         self.wants_mouse: Callable[[], bool] = nobody_wants_it
         self.wants_keyboard: Callable[[], bool] = nobody_wants_it
         self.quit_asked = False
         self.captured = False
-        self._window, self._fov, self._eye_height_m = window, fov, eye_height_m
+        self._window, self._fov, self._comfort = window, fov, comfort or Comfort()
         self._held, self._hand = Held(), MouseHand()
         self._yaw = self._pitch = 0.0
         self._cursor: tuple[float, float] | None = None  # at the last event, None after a jump
@@ -166,18 +165,20 @@ class DesktopInput:
 
     def _snapshot(self, time_ns: int, held: frozenset[int], grabbing: bool) -> InputSnapshot:
         orientation = maths.quat_from_yaw_pitch(self._yaw, self._pitch)
-        head = Pose(maths.vec3(0, self._eye_height_m, 0), orientation)
+        head = Pose(maths.vec3(0, self._comfort.eye_height_m, 0), orientation)
         grip, aim = self._hand.poses(head, self._pointer_ray())
-        left = head @ LEFT_REST
+        main, other = (
+            HandState(grip, aim, squeeze=float(grabbing)),
+            HandState(head @ LEFT_REST, head, stick=_stick(held)),
+        )
         buttons = Button(0)
         for key in held:
             buttons |= KEYS.get(key, Button(0))
         if self.quit_asked:
             buttons |= Button.QUIT
-        hands = (HandState(left, head, stick=_stick(held)), HandState(grip, aim, squeeze=float(grabbing)))
-        return InputSnapshot(
-            time_ns, head, hands, buttons, Valid.HEAD | Valid.RIGHT_HAND, SourceKind.DESKTOP, gaze=head
-        )  # fmt: skip
+        hands = (main, other) if self._comfort.left_handed else (other, main)
+        valid = Valid.HEAD | HAND_VALID[self._comfort.main_hand]
+        return InputSnapshot(time_ns, head, hands, buttons, valid, SourceKind.DESKTOP, gaze=head)
 
     def _hold_becomes_grab(self, dt_s: float) -> None:
         if self._pressed_for_s is None:

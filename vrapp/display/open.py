@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from vrapp.core.clock import Clock
+from vrapp.core.comfort import Comfort
 from vrapp.core.display import Display
 from vrapp.core.errors import DisplayUnavailable, GraphicsError, UsageError
 
@@ -24,20 +25,22 @@ class DisplayOptions:
     title: str = "vrapp"
     resolution_scale: float = 1.0  # of the headset's recommended size
     wait_for_headset: bool = False  # open the mirror window alone where the headset is not connected yet
+    comfort: Comfort = field(default_factory=Comfort)
 
 
 def _open_openxr(options: DisplayOptions) -> Display:
     from vrapp.display.openxr.probe import open_headset
+    from vrapp.display.openxr.wishes import Wishes
 
-    return open_headset(
-        options.clock, options.size, options.title, options.resolution_scale, options.pace_hz, options.wait_for_headset
-    )
+    wishes = Wishes(options.resolution_scale, options.pace_hz, options.comfort)
+    return open_headset(options.clock, options.size, options.title, wishes, options.wait_for_headset)
 
 
 def _open_desktop(options: DisplayOptions) -> Display:
     from vrapp.display.desktop import DesktopDisplay
 
-    return DesktopDisplay(options.size, options.title, options.clock, options.pace_hz, options.vsync)
+    size, title, clock = options.size, options.title, options.clock
+    return DesktopDisplay(size, title, clock, options.pace_hz, options.vsync, comfort=options.comfort)
 
 
 def _open_offscreen(options: DisplayOptions) -> Display:

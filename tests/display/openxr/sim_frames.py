@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from ctypes import POINTER, cast
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +44,8 @@ class SimFrames(SimSpace):
         self.formats = [0x8058, 0x8C43, 0x881A]
         self.blend_modes = [xr.EnvironmentBlendMode.OPAQUE]
         self.capture = False
+        self.held_back_s = 0.0  # how long xrWaitFrame takes in these states, real seconds
+        self.hold_back_in: tuple[xr.SessionState, ...] = (S.SYNCHRONIZED, S.STOPPING)
         self.frames: list[Frame] = []
         self._state = S.UNKNOWN
         self._running = self._begun = False
@@ -102,6 +105,8 @@ class SimFrames(SimSpace):
         self.get(session, "session")
         if not self._running:
             raise Refused(R.ERROR_SESSION_NOT_RUNNING, "wait without a running session")
+        if self._state in self.hold_back_in:
+            time.sleep(self.held_back_s)
         self.now += self.period_ns
         self._waited += 1
         o = out.contents

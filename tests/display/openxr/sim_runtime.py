@@ -14,10 +14,13 @@ import xr
 from sim_base import R, Refused, T, number
 from sim_frames import S, SimFrames
 
+from vrapp.core.pose import Pose
+
 ALL_EXTENSIONS = (
     "XR_KHR_opengl_enable", "XR_MNDX_egl_enable", "XR_KHR_convert_timespec_time", "XR_EXT_local_floor",
     "XR_EXT_hand_tracking", "XR_EXT_hand_interaction", "XR_EXT_eye_gaze_interaction",
     "XR_EXT_hp_mixed_reality_controller", "XR_FB_display_refresh_rate", "XR_KHR_visibility_mask",
+    "XR_EXT_user_presence",
 )  # fmt: skip
 
 
@@ -29,6 +32,7 @@ class SimulatedRuntime(SimFrames):
         self.extensions = list(ALL_EXTENSIONS)
         self.api_versions = ((1, 1), (1, 0))
         self.connected, self.worn = True, True
+        self.presence_supported = True
         self.least_gl = (4, 0)
         self.rates_hz = [72.0, 90.0, 120.0]
         self.states: list[xr.SessionState] = []
@@ -64,6 +68,22 @@ class SimulatedRuntime(SimFrames):
             self.go(state)
         if self._running:
             self.go(S.STOPPING)
+
+    def tell_presence(self, present: bool) -> None:
+        """The sensor at the forehead."""
+        session = cast(self.alive("session")[0], xr.Session)
+        if "XR_EXT_user_presence" in self._on and self.presence_supported:
+            self._events.append(xr.EventDataUserPresenceChangedEXT(session=session, is_user_present=present))
+
+    def recentre(self, kind: xr.ReferenceSpaceType, base: Pose) -> None:
+        """By the user, through the runtime: ``kind`` lies there from now on."""
+        session = cast(self.alive("session")[0], xr.Session)
+        self.bases[kind] = base
+        self._events.append(
+            xr.EventDataReferenceSpaceChangePending(
+                session=session, reference_space_type=kind, change_time=self.now, pose_valid=0
+            )
+        )
 
     def lose_instance_soon(self) -> None:
         """The runtime says that it is going away."""
@@ -136,6 +156,9 @@ class SimulatedRuntime(SimFrames):
         eyes = self.chained(
             p._next, T.SYSTEM_EYE_GAZE_INTERACTION_PROPERTIES_EXT, xr.SystemEyeGazeInteractionPropertiesEXT
         )
+        presence = self.chained(p._next, T.SYSTEM_USER_PRESENCE_PROPERTIES_EXT, xr.SystemUserPresencePropertiesEXT)
+        if presence is not None:
+            presence.supports_user_presence = self.presence_supported
         if hands is not None:
             hands.supports_hand_tracking = self.hands_supported
         if eyes is not None:
@@ -224,6 +247,7 @@ class SimulatedRuntime(SimFrames):
         if self._state != S.READY:
             raise Refused(R.ERROR_SESSION_NOT_READY, f"begun in {self._state.name}")
         self._running = True
+        self.tell_presence(self.worn)
         for state in (S.SYNCHRONIZED, S.VISIBLE, S.FOCUSED):
             self.go(state)
 

@@ -10,7 +10,7 @@ from sim_runtime import SimulatedRuntime
 from sim_visit import Start
 
 from vrapp.core.errors import DisplayUnavailable
-from vrapp.core.input import Button, SourceKind
+from vrapp.core.input import Button, SourceKind, Valid
 from vrapp.display.openxr.mirror import crop
 
 pytestmark = [pytest.mark.window, pytest.mark.usefixtures("screen")]
@@ -55,15 +55,22 @@ def test_closing_the_mirror_ends_the_visit(runtime: SimulatedRuntime, start: Sta
     assert visit.display.should_close
 
 
-def test_taken_off_the_world_goes_on_in_the_window_and_comes_back(runtime: SimulatedRuntime, start: Start) -> None:
+def test_taken_off_the_world_waits_in_the_window_and_comes_back(runtime: SimulatedRuntime, start: Start) -> None:
     visit = start()
     worn = visit.frames(5)
     assert (visit.display.view_count, visit.display.size) == (2, runtime.size)
     runtime.take_off()
-    desk = visit.frames(3)
+    away = visit.frames(3)
     assert (visit.display.view_count, visit.display.size) == (1, (96, 64))
-    assert (worn.source, desk.source) == (SourceKind.HEADSET, SourceKind.DESKTOP)
+    assert (worn.source, away.source) == (SourceKind.HEADSET, SourceKind.HEADSET)
+    assert away.valid == Valid.AWAY
     assert visit.display.lost is None
+    desk = visit.display._desk.input()
+    desk.keyboard_callback(None, glfw.KEY_K, 0, glfw.PRESS, 0)
+    desk.keyboard_callback(None, glfw.KEY_F1, 0, glfw.PRESS, 0)
+    assert visit.frame().buttons == Button.PANEL  # the world waits for its wearer
+    desk.captured = True  # somebody clicks into the window and goes on there
+    assert visit.frames(3).source is SourceKind.DESKTOP
     runtime.put_on()
     assert visit.frames(4).source is SourceKind.HEADSET
     assert visit.display.view_count == 2

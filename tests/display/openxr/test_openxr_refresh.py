@@ -5,6 +5,7 @@ from sim_runtime import SimulatedRuntime
 from sim_visit import Start
 
 from vrapp.display.openxr.refresh import nearest_rate
+from vrapp.display.openxr.wishes import Wishes
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ def test_the_nearest_rate_is_chosen(offered: list[float], wanted: float, chosen:
 @pytest.mark.usefixtures("no_screen")
 class TestRequest:
     def test_it_is_asked_for_and_shows_in_the_period(self, runtime: SimulatedRuntime, start: Start) -> None:
-        visit = start(refresh_hz=118.0)
+        visit = start(wishes=Wishes(refresh_hz=118.0))
         visit.frames(2)
         timing = visit.display.begin_frame()
         visit.display.end_frame()
@@ -31,12 +32,12 @@ class TestRequest:
 
     def test_a_runtime_without_the_choice_is_fine(self, runtime: SimulatedRuntime, start: Start) -> None:
         runtime.extensions.remove("XR_FB_display_refresh_rate")
-        visit = start(refresh_hz=90.0)
+        visit = start(wishes=Wishes(refresh_hz=90.0))
         visit.frames(4)
         assert visit.counts[-1] == 2
 
     def test_no_rates_at_all_is_fine(self, runtime: SimulatedRuntime, start: Start) -> None:
         runtime.rates_hz = []
-        visit = start(refresh_hz=90.0)
+        visit = start(wishes=Wishes(refresh_hz=90.0))
         visit.frames(4)
         assert visit.counts[-1] == 2

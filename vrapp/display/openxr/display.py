@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import xr
@@ -11,15 +10,17 @@ import xr
 from vrapp.core.clock import Clock
 from vrapp.core.display import FrameTiming, Target
 from vrapp.core.errors import DisplayUnavailable, GraphicsError
-from vrapp.core.input import Button, InputSnapshot, InputSource, Valid
+from vrapp.core.input import InputSnapshot, InputSource
 from vrapp.core.pose import Fov, View
 from vrapp.display.desktop import DesktopDisplay
 from vrapp.display.eyes import views_of_head
 from vrapp.display.offscreen import OffscreenDisplay
 from vrapp.display.openxr.headset import Headset
+from vrapp.display.openxr.headset_or_desk import HeadsetOrDesk
 from vrapp.display.openxr.link import HeadsetLink
 from vrapp.display.openxr.mirror import Mirror
 from vrapp.display.openxr.session_state import Duty
+from vrapp.display.openxr.wishes import Wishes
 
 _MIRROR_HZ = 60.0  # of the window on its own, while there is no headset
 _GUESSED_FOV = Fov.symmetric(1.6, 1.0)
@@ -40,16 +41,15 @@ class OpenXRDisplay:
         clock: Clock,
         mirror_size: tuple[int, int],
         title: str,
-        resolution_scale: float = 1.0,
-        refresh_hz: float | None = None,
+        wishes: Wishes | None = None,
         wait: bool = False,
     ) -> None:
         """``wait``: start in the window while no headset is connected. Else raises DisplayUnavailable."""
-        self._desk = _open_desk(clock, mirror_size, title)
+        wishes = wishes or Wishes()
+        self._desk = _open_desk(clock, mirror_size, title, wishes)
         self.ctx: Any = self._desk.ctx
         self._mirror = Mirror(self._desk) if isinstance(self._desk, DesktopDisplay) else None
-        surfaceless = self._mirror is None
-        self._link = HeadsetLink(self.ctx, clock, surfaceless, resolution_scale, refresh_hz)
+        self._link = HeadsetLink(self.ctx, clock, surfaceless=self._mirror is None, wishes=wishes)
         self._input = HeadsetOrDesk(self)
         self._worn: Headset | None = None  # the headset that this frame was begun on
         self._failure: xr.XrException | None = None  # met within the frame, dealt with after it
@@ -126,15 +126,19 @@ class OpenXRDisplay:
 
     def _begin_on_headset(self) -> FrameTiming | None:
         assert self._worn is not None
-        if isinstance(self._desk, DesktopDisplay):
-            self._desk.handle_events()
+        self._serve_window()
         try:
-            timing = self._worn.begin_frame()
+            timing = self._worn.begin_frame(self._serve_window)
         except xr.XrException as e:
             self._link.lose(e)
             return None
-        self.size, self.view_count = self._worn.size, 2
+        if timing is not None:
+            self.size, self.view_count = self._worn.size, 2
         return timing
+
+    def _serve_window(self) -> None:
+        if isinstance(self._desk, DesktopDisplay):
+            self._desk.handle_events()
 
     def views(self, snapshot: InputSnapshot) -> tuple[View, ...]:
         """The eyes as the headset tracks them; from ``snapshot.head`` where it cannot."""
@@ -229,6 +233,17 @@ class OpenXRDisplay:
         """Whether the present frame is the headset's."""
         return self._worn is not None
 
+    @property
+    def deserted(self) -> bool:
+        """There is a headset but nobody wears it, and nobody has taken the mouse at the window either."""
+        desk = self._desk.input()
+        return self._link.headset is not None and self._worn is None and not (desk is not None and desk.captured)
+
+    def recentred(self) -> None:
+        """The user asked for it at the window: the height of the eyes is measured again, too."""
+        if self._link.headset is not None:
+            self._link.headset.stage.measure_again()
+
     def read(self, predicted_time_ns: int) -> InputSnapshot | None:
         """The headset's snapshot in this frame, None after a failure or without a headset."""
         worn = self._worn
@@ -252,36 +267,9 @@ def _nothing() -> None:
     """No mirror, no panels."""
 
 
-def _open_desk(clock: Clock, size: tuple[int, int], title: str) -> DesktopDisplay | OffscreenDisplay:
+def _open_desk(clock: Clock, size: tuple[int, int], title: str, wishes: Wishes) -> DesktopDisplay | OffscreenDisplay:
     """A window without vertical sync, which would slow the headset; without a screen a bare context."""
     try:
-        return DesktopDisplay(size, title, clock, pace_hz=_MIRROR_HZ, vsync=False)
+        return DesktopDisplay(size, title, clock, pace_hz=_MIRROR_HZ, vsync=False, comfort=wishes.comfort)
     except DisplayUnavailable:
         return OffscreenDisplay(size, clock, pace_hz=_MIRROR_HZ)
-
-
-class HeadsetOrDesk:
-    """The InputSource of an OpenXRDisplay."""
-
-    def __init__(self, display: OpenXRDisplay) -> None:
-        self._display = display
-        self._last = InputSnapshot(0)
-
-    def poll(self, predicted_time_ns: int) -> InputSnapshot:
-        """The headset's snapshot with the window's keys added, or the window's own."""
-        desk = self._display.desk_input()
-        from_desk = desk.poll(predicted_time_ns) if desk else None
-        if not self._display.worn:
-            return from_desk or replace(self._last, time_ns=predicted_time_ns, buttons=Button(0), valid=Valid(0))
-        from_headset = self._display.read(predicted_time_ns)
-        if from_headset is None:  # the call failed: nobody moves until the frame is over
-            from_headset = replace(self._last, time_ns=predicted_time_ns, valid=Valid(0))
-        self._last = from_headset
-        return replace(from_headset, buttons=from_headset.buttons | from_desk.buttons) if from_desk else from_headset
-
-    def vibrate(self, hand: int, amplitude: float, duration_s: float) -> None:
-        """A pulse in the hand, where it has a motor."""
-        self._display.vibrate(hand, amplitude, duration_s)
-
-    def close(self) -> None:
-        """The display owns everything."""

@@ -7,6 +7,7 @@ end. Any call may raise xr.XrException; then the session is closed and made agai
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from ctypes import POINTER, byref, cast
 from typing import Any
@@ -19,6 +20,7 @@ from vrapp.core.input import InputSnapshot
 from vrapp.core.pose import View
 from vrapp.display.openxr import refresh, swapchains, views
 from vrapp.display.openxr.binding import graphics_binding
+from vrapp.display.openxr.frame_wait import FrameWait
 from vrapp.display.openxr.headset_input import HeadsetInput
 from vrapp.display.openxr.instance import Instance
 from vrapp.display.openxr.owned import Owned
@@ -26,42 +28,37 @@ from vrapp.display.openxr.results import describe
 from vrapp.display.openxr.session_state import Duty, SessionStateMachine
 from vrapp.display.openxr.spaces import Stage
 from vrapp.display.openxr.time_bridge import TimeBridge
+from vrapp.display.openxr.wishes import Wishes
 
 _log = logging.getLogger(__name__)
 
-_FAREWELL_FRAMES = 90  # at most, while the runtime winds the session down
+#: How long a frame may be held back by the runtime before the window takes it, seconds.
+_PATIENCE_S = 0.25
+_FAREWELL_FRAMES, _FAREWELL_WAIT_S = 90, 0.02  # at most, while the runtime winds the session down
 
 
 class Headset:
     """Owns session, spaces, swapchains and input. ``size``: pixels of one eye."""
 
-    def __init__(
-        self,
-        instance: Instance,
-        ctx: Any,
-        clock: Clock,
-        surfaceless: bool,
-        scale: float,
-        refresh_hz: float | None = None,
-    ) -> None:
-        """Make everything; what was made is destroyed again where a later part fails.
-
-        ``refresh_hz``: wanted, where headset and runtime let the program choose; None leaves it to the user.
-        """
+    def __init__(self, instance: Instance, ctx: Any, clock: Clock, surfaceless: bool, wishes: Wishes) -> None:
+        """Make everything; what was made is destroyed again where a later part fails."""
         self._instance, self._clock = instance, clock
         self.states = SessionStateMachine()
         self._index = -1
         self._frame_state: Any = None
         self._views: list[Any] | None = None
         self._drawn = False
+        self._present = True  # on the head; stays so where the headset does not tell
         with Owned() as made:
             binding = graphics_binding(surfaceless)  # `next` holds no reference: kept until the call is over
             info = xr.SessionCreateInfo(system_id=instance.system_id, next=binding)
             self._session = xr.create_session(instance.handle, info)
             made.destroys(xr.destroy_session, self._session)
-            self.stage = Stage(self._session)
+            self._frame_wait = FrameWait(self._session)
+            made.callback(self._frame_wait.close)
+            self.stage = Stage(self._session, wishes.comfort)
             made.destroys(self.stage.close)
-            self.size = views.recommended_size(instance.handle, instance.system_id, scale)
+            self.size = views.recommended_size(instance.handle, instance.system_id, wishes.resolution_scale)
             self._blend_mode = views.blend_mode(instance.handle, instance.system_id)
             chosen = swapchains.choose_format([int(f) for f in xr.enumerate_swapchain_formats(self._session)])
             self._eyes: list[swapchains.EyeSwapchain] = []
@@ -69,12 +66,17 @@ class Headset:
                 eye = swapchains.EyeSwapchain(self._session, ctx, self.size, chosen)
                 made.destroys(eye.close)
                 self._eyes.append(eye)
-            self._input = HeadsetInput(instance, self._session, self.stage)
+            self._input = HeadsetInput(instance, self._session, self.stage, wishes.comfort)
             made.destroys(self._input.close)
-            if refresh_hz and refresh.EXTENSION in instance.extensions:
-                refresh.request_rate(self._session, refresh_hz)
+            if wishes.refresh_hz and refresh.EXTENSION in instance.extensions:
+                refresh.request_rate(self._session, wishes.refresh_hz)
             self._bridge = TimeBridge(clock, instance.handle, instance.extensions)
             self._owned = made.pop_all()
+
+    @property
+    def attended(self) -> bool:
+        """Somebody wears it and acts in this program; else the world waits for them."""
+        return self._present and self.states.focused
 
     def poll_events(self) -> Duty:
         """Follow the runtime. Returns LEAVE or REMAKE where the session is over, else NOTHING."""
@@ -94,7 +96,11 @@ class Headset:
                 return Duty.NOTHING  # of a session that was lost: its events may still be in the queue
             return self._perform(self.states.enter(int(changed._state)))
         if kind == xr.StructureType.EVENT_DATA_REFERENCE_SPACE_CHANGE_PENDING.value:
+            change = cast(byref(event), POINTER(xr.EventDataReferenceSpaceChangePending)).contents
+            self.stage.measure_again(int(change.change_time))
             _log.info("The headset was recentred.")
+        elif kind == xr.StructureType.EVENT_DATA_USER_PRESENCE_CHANGED_EXT.value:
+            self._take_presence(cast(byref(event), POINTER(xr.EventDataUserPresenceChangedEXT)).contents)
         elif kind == xr.StructureType.EVENT_DATA_EVENTS_LOST.value:
             _log.warning("The OpenXR runtime lost events: the program did not ask for them in time.")
         return Duty.NOTHING
@@ -108,22 +114,43 @@ class Headset:
             self.states.ended()
         return duty
 
-    def begin_frame(self) -> FrameTiming:
-        """xrWaitFrame (the compositor's pace) and xrBeginFrame. Call only while ``states.running``."""
-        before_ns = self._clock.now_ns()
-        state = xr.wait_frame(self._session, xr.FrameWaitInfo())
+    def begin_frame(
+        self, serve: Callable[[], object] = lambda: None, patience_s: float | None = None
+    ) -> FrameTiming | None:
+        """xrWaitFrame (the compositor's pace) and xrBeginFrame. Call only while ``states.running``.
+
+        None where the frame is not the user's: the runtime holds it back for longer than ``patience_s``
+        (``serve`` is called meanwhile), or nothing of the program is seen. Then the runtime gets an empty frame
+        as soon as it takes one, which it needs to bring the program into view.
+        """
+        visible, before_ns = self.states.visible, self._clock.now_ns()
+        if patience_s is None:
+            patience_s = _PATIENCE_S if visible else 0.0
+        state = self._frame_wait.now() if self.attended else self._frame_wait.for_a_while(patience_s, serve)
+        if state is None:
+            return None
         wait_s = (self._clock.now_ns() - before_ns) / 1e9
         self._frame_state, self._views, self._drawn = state, None, False
         with suppress(xr.FrameDiscarded):
             xr.begin_frame(self._session, xr.FrameBeginInfo())
+        if not visible:
+            self.end_frame()
+            return None
         self._index += 1
         period_ns = int(state.predicted_display_period) or 11_111_111
         predicted_ns = self._bridge.to_monotonic_ns(int(state.predicted_display_time), period_ns)
         return FrameTiming(self._index, predicted_ns, period_ns, bool(state.should_render), wait_s)
 
+    def _take_presence(self, changed: Any) -> None:
+        if changed.session != self._session:
+            return
+        if changed.is_user_present and not self._present:
+            self.stage.measure_again()  # it may be somebody else, of another height
+        self._present = bool(changed.is_user_present)
+
     def read_input(self, predicted_time_ns: int) -> InputSnapshot:
         """Head, hands and buttons as they will be then."""
-        return self._input.read(self._bridge.to_xr_time(predicted_time_ns), predicted_time_ns, self.states.focused)
+        return self._input.read(self._bridge.to_xr_time(predicted_time_ns), predicted_time_ns, self.attended)
 
     def vibrate(self, hand: int, amplitude: float, duration_s: float) -> None:
         """A pulse in the hand; only while the input is ours."""
@@ -177,7 +204,7 @@ class Headset:
             for _ in range(_FAREWELL_FRAMES):
                 if self.poll_events() is not Duty.NOTHING or not self.states.running:
                     return
-                self.begin_frame()
+                self.begin_frame(patience_s=_FAREWELL_WAIT_S)
                 self.end_frame()
         except xr.XrException as e:
             _log.info("The headset's session ended abruptly (%s).", describe(e))

@@ -6,25 +6,25 @@ from dataclasses import replace
 from typing import Any
 
 from vrapp.core import maths
-from vrapp.core.input import Button, HandState, InputSnapshot, SourceKind, Valid
+from vrapp.core.comfort import Comfort
+from vrapp.core.input import HAND_VALID, Button, HandState, InputSnapshot, SourceKind, Valid
 from vrapp.core.pose import Pose
 from vrapp.display.openxr.actions import Controllers
 from vrapp.display.openxr.hands import HandTracker, hand_from
 from vrapp.display.openxr.owned import Owned
-from vrapp.display.openxr.spaces import ASSUMED_EYE_HEIGHT_M, Stage
+from vrapp.display.openxr.spaces import Stage
 
-_HAND_VALID = (Valid.LEFT_HAND, Valid.RIGHT_HAND)
 _JOINTS_VALID = (Valid.LEFT_JOINTS, Valid.RIGHT_JOINTS)
-#: The right stick pushed forward aims a teleport; letting it back goes there.
+#: The main hand's stick pushed forward aims a teleport; letting it back goes there.
 _TELEPORT_ON, _TELEPORT_OFF = 0.7, 0.4
 
 
 class HeadsetInput:
     """Reads everything at one XrTime. What is not tracked keeps its last value, its ``Valid`` bit off."""
 
-    def __init__(self, instance: Any, session: Any, stage: Stage) -> None:
+    def __init__(self, instance: Any, session: Any, stage: Stage, comfort: Comfort) -> None:
         """``instance``: display.openxr.instance.Instance. Raises xr.XrException."""
-        self._stage = stage
+        self._stage, self._main = stage, comfort.main_hand
         self._trackers: list[HandTracker] = []
         with Owned() as made:
             self._controllers = Controllers(instance, session, instance.eye_gaze)
@@ -33,31 +33,33 @@ class HeadsetInput:
                 self._trackers.append(HandTracker(instance.handle, session, hand))
                 made.destroys(self._trackers[-1].close)
             self._owned = made.pop_all()
-        head = Pose(maths.vec3(0, ASSUMED_EYE_HEIGHT_M, 0))
+        head = Pose(maths.vec3(0, comfort.eye_height_m, 0))
         self._last = InputSnapshot(0, head, gaze=head, source=SourceKind.HEADSET)
         self._teleporting = False
 
-    def read(self, xr_time: int, time_ns: int, focused: bool) -> InputSnapshot:
-        """The user at ``xr_time``, stamped ``time_ns``. Hands and buttons are ours only with the focus."""
+    def read(self, xr_time: int, time_ns: int, attended: bool) -> InputSnapshot:
+        """The user at ``xr_time``, stamped ``time_ns``. Without attention (headset off, menu) nobody acts: AWAY."""
         self._controllers.sync()
-        valid, last = Valid(0), self._last
+        valid, last = Valid(0) if attended else Valid.AWAY, self._last
+        if attended:
+            self._stage.settle(xr_time)
         head = self._stage.head(xr_time)
         valid |= Valid.HEAD if head is not None else Valid(0)
         head = head if head is not None else last.head
-        left, right = (self._hand(i, xr_time, head, focused) for i in (0, 1))
-        buttons = self._controllers.buttons() if focused else Button(0)
-        gaze = self._controllers.gaze(self._stage, xr_time) if focused else None
+        left, right = (self._hand(i, xr_time, head, attended) for i in (0, 1))
+        buttons = self._controllers.buttons() if attended else Button(0)
+        gaze = self._controllers.gaze(self._stage, xr_time) if attended else None
         valid |= left[1] | right[1] | (Valid.GAZE if gaze is not None else Valid(0))
-        buttons |= self._teleport(right[0])
+        buttons |= self._teleport((left, right)[self._main][0])
         self._last = InputSnapshot(
             time_ns, head, (left[0], right[0]), buttons, valid, SourceKind.HEADSET, gaze if gaze is not None else head
         )  # fmt: skip
         return self._last
 
-    def _hand(self, hand: int, xr_time: int, head: Pose, focused: bool) -> tuple[HandState, Valid]:
+    def _hand(self, hand: int, xr_time: int, head: Pose, attended: bool) -> tuple[HandState, Valid]:
         last = self._last.hands[hand]
         resting = replace(last, trigger=0.0, squeeze=0.0, stick=(0.0, 0.0), joints=None)
-        if not focused:
+        if not attended:
             return resting, Valid(0)
         joints = self._trackers[hand].joints(self._stage.space, xr_time) if self._trackers else None
         valid = _JOINTS_VALID[hand] if joints is not None else Valid(0)
@@ -65,16 +67,16 @@ class HeadsetInput:
         if poses is None:
             if joints is None:
                 return resting, valid
-            return hand_from(joints, head, hand), valid | _HAND_VALID[hand]
+            return hand_from(joints, head, hand), valid | HAND_VALID[hand]
         trigger, squeeze = (self._controllers.value(name, hand) for name in ("trigger", "squeeze"))
         state = HandState(*poses, trigger, squeeze, self._controllers.stick(hand), joints)
-        return state, valid | _HAND_VALID[hand]
+        return state, valid | HAND_VALID[hand]
 
-    def _teleport(self, right: HandState) -> Button:
+    def _teleport(self, main: HandState) -> Button:
         """While something is held the same stick pushes it away instead."""
         limit = _TELEPORT_OFF if self._teleporting else _TELEPORT_ON
-        holding = max(right.squeeze, right.trigger) >= 0.35
-        self._teleporting = right.stick[1] > limit and (self._teleporting or not holding)
+        holding = max(main.squeeze, main.trigger) >= 0.35
+        self._teleporting = main.stick[1] > limit and (self._teleporting or not holding)
         return Button.TELEPORT if self._teleporting else Button(0)
 
     def vibrate(self, hand: int, amplitude: float, duration_s: float) -> None:

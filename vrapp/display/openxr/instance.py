@@ -20,6 +20,7 @@ OPTIONAL_EXTENSIONS = (
     "XR_EXT_hand_tracking",
     "XR_EXT_hand_interaction",
     "XR_EXT_eye_gaze_interaction",
+    "XR_EXT_user_presence",
     refresh.EXTENSION,
 )
 _VERSIONS = ((1, 1), (1, 0))
@@ -28,8 +29,8 @@ _VERSIONS = ((1, 1), (1, 0))
 class Instance:
     """``handle``, ``system_id``, and what runtime and system can do. Made again after InstanceLost.
 
-    ``hand_tracking`` and ``eye_gaze`` are what the *system* supports: an extension may be offered by a
-    runtime whose headset has no such sensor.
+    ``hand_tracking``, ``eye_gaze`` and ``user_presence`` are what the *system* supports: an extension may be
+    offered by a runtime whose headset has no such sensor.
     """
 
     def __init__(self, surfaceless: bool) -> None:
@@ -44,7 +45,7 @@ class Instance:
         wanted = (*required, *(name for name in OPTIONAL_EXTENSIONS if name in offered))
         self.extensions = frozenset(wanted)
         self.system_id = 0  # XR_NULL_SYSTEM_ID until there is a headset
-        self.hand_tracking = self.eye_gaze = False
+        self.hand_tracking = self.eye_gaze = self.user_presence = False
         self.system_name = ""
         with Owned() as made:
             self.handle, self.api_version = _create(wanted)
@@ -73,17 +74,18 @@ class Instance:
 
     def _ask_properties(self) -> None:
         # Chained by hand: pyopenxr's wrapper takes no `next`, and that takes structures, not pointers to them.
-        # `hands` and `eyes` live until the call is over.
+        # All of them live until the call is over.
         hands, eyes = xr.SystemHandTrackingPropertiesEXT(), xr.SystemEyeGazeInteractionPropertiesEXT()
-        properties = xr.SystemProperties()
-        if "XR_EXT_hand_tracking" in self.extensions:
-            properties.next = hands
-        if "XR_EXT_eye_gaze_interaction" in self.extensions:
-            eyes.next = properties.next
-            properties.next = eyes
+        presence, properties = xr.SystemUserPresencePropertiesEXT(), xr.SystemProperties()
+        known = {"XR_EXT_hand_tracking": hands, "XR_EXT_eye_gaze_interaction": eyes, "XR_EXT_user_presence": presence}
+        for extension, asked in known.items():
+            if extension in self.extensions:
+                asked.next = properties.next
+                properties.next = asked
         check(xr.raw_functions.xrGetSystemProperties(self.handle, self.system_id, byref(properties)))
         self.system_name = _text(properties.system_name)
         self.hand_tracking, self.eye_gaze = bool(hands.supports_hand_tracking), bool(eyes.supports_eye_gaze_interaction)
+        self.user_presence = bool(presence.supports_user_presence)
 
     def close(self) -> None:
         """Destroy it. Safe to call twice."""

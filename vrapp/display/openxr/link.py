@@ -13,6 +13,7 @@ from vrapp.display.openxr.headset import Headset
 from vrapp.display.openxr.instance import Instance
 from vrapp.display.openxr.probe import require_runtime
 from vrapp.display.openxr.results import Remedy, describe, remedy_for
+from vrapp.display.openxr.wishes import Wishes
 
 _log = logging.getLogger(__name__)
 
@@ -37,12 +38,12 @@ class HeadsetLink:
     for a headset costs one quick call; only a lost runtime means connecting anew.
     """
 
-    def __init__(self, ctx: Any, clock: Clock, surfaceless: bool, scale: float, refresh_hz: float | None) -> None:
+    def __init__(self, ctx: Any, clock: Clock, surfaceless: bool, wishes: Wishes) -> None:
         self.headset: Headset | None = None
         self.lost: str | None = None
         self.runtime = self.system = ""
         self._ctx, self._clock, self._surfaceless = ctx, clock, surfaceless
-        self._scale, self._refresh_hz = scale, refresh_hz
+        self._wishes = wishes
         self._instance: Instance | None = None
         self._failures = 0
         self._next_try_ns = 0
@@ -68,9 +69,7 @@ class HeadsetLink:
             self._instance = Instance(self._surfaceless)
         instance = self._instance
         instance.find_headset(divmod(self._ctx.version_code // 10, 10))
-        self.headset = Headset(
-            instance, self._ctx, self._clock, self._surfaceless, self._scale, self._refresh_hz
-        )  # fmt: skip
+        self.headset = Headset(instance, self._ctx, self._clock, self._surfaceless, self._wishes)
         self.runtime, self.system, self.lost = instance.runtime, instance.system_name, None
 
     @property

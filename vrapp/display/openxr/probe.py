@@ -15,6 +15,7 @@ from pathlib import Path
 from vrapp.core.clock import Clock
 from vrapp.core.display import Display
 from vrapp.core.errors import DisplayUnavailable
+from vrapp.display.openxr.wishes import Wishes
 
 _INSTALL_ONE = "install and start SteamVR, Monado, WiVRn or the headset maker's runtime"
 
@@ -70,8 +71,7 @@ def open_headset(
     clock: Clock,
     mirror_size: tuple[int, int],
     title: str,
-    resolution_scale: float = 1.0,
-    refresh_hz: float | None = None,
+    wishes: Wishes | None = None,
     wait: bool = False,
 ) -> Display:
     """The headset with its mirror window. ``wait``: also where no headset is connected *yet*.
@@ -85,4 +85,4 @@ def open_headset(
         from vrapp.display.openxr.display import OpenXRDisplay
     except (AttributeError, ImportError, OSError) as e:
         raise DisplayUnavailable(f"The Python package pyopenxr cannot be loaded ({e}); reinstall it.") from e
-    return OpenXRDisplay(clock, mirror_size, title, resolution_scale, refresh_hz, wait)
+    return OpenXRDisplay(clock, mirror_size, title, wishes, wait)
