@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,6 +49,12 @@ class Pose:
     def apply(self, points: Array) -> Array:
         """Points ``(…, 3)`` of the child's frame in the parent's."""
         return self.position + maths.rotate(self.orientation, points)
+
+    @property
+    def sound(self) -> bool:
+        """Is it made of numbers, with a quaternion of about unit length? Devices have given other things."""
+        x, y, z, w = self.orientation.tolist()
+        return all(map(math.isfinite, self.position.tolist())) and abs(x * x + y * y + z * z + w * w - 1) < 0.1
 
     @property
     def forward(self) -> Array:

@@ -30,6 +30,9 @@ class ObjectState(IntEnum):
     SHRINKING = 5
 
 
+_GONE = (int(ObjectState.FREE), int(ObjectState.SHRINKING))
+
+
 class Mark(IntFlag):
     """How an object is shown to be chosen."""
 
@@ -71,7 +74,7 @@ def slot_of(arrays: SceneArrays, handle: int) -> int | None:
     slot = handle & 0xFFFFFFFF
     if handle < 0 or slot >= arrays.count or int(arrays.generation[slot]) != handle >> 32:
         return None
-    return None if int(arrays.state[slot]) in (ObjectState.FREE, ObjectState.SHRINKING) else slot
+    return None if int(arrays.state[slot]) in _GONE else slot
 
 
 @dataclass(frozen=True)

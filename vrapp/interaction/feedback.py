@@ -21,6 +21,7 @@ class Pulse:
     duration_s: float
 
 
+_KEPT, _POINTED, _GAZED, _HELD = map(np.uint8, (Mark.KEPT, Mark.POINTED, Mark.GAZED, Mark.HELD))
 _PULSES = {
     Act.POINT: (0.12, 0.01),
     Act.GRAB: (0.5, 0.03),
@@ -40,19 +41,19 @@ def pulses(events: Sequence[Event]) -> list[Pulse]:
 
 def write_marks(arrays: SceneArrays, interaction: Interaction, events: Sequence[Event]) -> None:
     """Mark what is pointed at, looked at, held and kept, in place. KEPT stays; the others are of this frame."""
-    arrays.mark[:] &= np.uint8(Mark.KEPT)
+    np.bitwise_and(arrays.mark, _KEPT, out=arrays.mark)
     for event in events:
         if event.act is Act.KEEP:
-            _add(arrays, event.handle, Mark.KEPT)
+            _add(arrays, event.handle, _KEPT)
     for hit in interaction.pointed:
         if hit is not None:
-            _add(arrays, hit.handle, Mark.POINTED)
-    _add(arrays, interaction.gazed, Mark.GAZED)
+            _add(arrays, hit.handle, _POINTED)
+    _add(arrays, interaction.gazed, _GAZED)
     for handle in interaction.carried:
-        _add(arrays, handle, Mark.HELD)
+        _add(arrays, handle, _HELD)
 
 
-def _add(arrays: SceneArrays, handle: int, mark: Mark) -> None:
+def _add(arrays: SceneArrays, handle: int, mark: np.uint8) -> None:
     slot = slot_of(arrays, handle)
     if slot is not None:
         arrays.mark[slot] |= mark

@@ -83,13 +83,13 @@ class Interaction:
     ) -> list[Event]:
         """One frame's events, oldest first. A snapshot with a pose that is not finite is as one not tracked."""
         events: list[Event] = []
-        if _finite(snapshot.head):
+        if snapshot.head.sound:
             self.head = world_from_stage @ snapshot.head
         edges = [
             hand.follow(state, world_from_stage, self._tracked(snapshot, hand.index), now_ns)
             for hand, state in zip(self.hands, snapshot.hands, strict=True)
         ]
-        gaze = bool(snapshot.valid & Valid.GAZE) and _finite(snapshot.gaze)
+        gaze = bool(snapshot.valid & Valid.GAZE) and snapshot.gaze.sound
         eye = world_from_stage @ snapshot.gaze if gaze else self.head
         around = Surroundings(arrays, self.head.position)
         self._choice.update(around, self.head, now_ns)
@@ -146,7 +146,7 @@ class Interaction:
     @staticmethod
     def _tracked(snapshot: InputSnapshot, index: int) -> bool:
         hand = snapshot.hands[index]
-        return bool(snapshot.valid & _HAND_VALID[index]) and _finite(hand.grip) and _finite(hand.aim)
+        return bool(snapshot.valid & _HAND_VALID[index]) and hand.grip.sound and hand.aim.sound
 
     def _aim(self, around: Surroundings, eye: Pose) -> Hit | None:
         """Set what each empty hand is at: what the palm touches, else the ray meets. Returns what the eye meets."""
@@ -201,9 +201,3 @@ def _lowest_of(arrays: SceneArrays, handle: int) -> Callable[[Array], float]:
     slot = handle & 0xFFFFFFFF
     box, edge_m = arrays.box[slot], float(arrays.size[slot] * arrays.growth[slot])
     return lambda orientation: lowest_corner(box, orientation) * edge_m
-
-
-def _finite(pose: Pose) -> bool:
-    """A pose of numbers, with a quaternion of about unit length."""
-    x, y, z, w = pose.orientation.tolist()
-    return all(map(math.isfinite, pose.position.tolist())) and abs(x * x + y * y + z * z + w * w - 1) < 0.1

@@ -25,6 +25,7 @@ _STEP_OVER_M = 0.35  # lower things do not stop anyone
 _HEAD_ROOM_M = 1.9
 _ARC_M_S = 7.0
 _GRAVITY = 9.81
+_RECENTRE, _TELEPORT = int(Button.RECENTRE), int(Button.TELEPORT)
 
 
 @dataclass(frozen=True)
@@ -48,29 +49,30 @@ class Locomotion:
         self.world_from_stage = Pose()
         self.teleport: TeleportAim | None = None
         self.vignette = 0.0
-        self._velocity = np.zeros(2)
+        self._velocity = (0.0, 0.0)  # along x and z, m/s
         self._snap_ready = True
-        self._buttons = Button(0)
+        self._buttons = 0
 
     def update(self, snapshot: InputSnapshot, arrays: SceneArrays, dt_s: float, held: tuple[int, ...] = ()) -> Pose:
         """Move by one frame's input; returns ``world_from_stage``. ``held`` objects are no obstacle."""
         head = snapshot.head
-        if not np.isfinite(head.position).all() or not np.isfinite(head.orientation).all():
+        if not head.sound:
             return self.world_from_stage
         if snapshot.valid & Valid.AWAY:
             self._stand_still()
             return self.world_from_stage
-        pressed, let_go = snapshot.buttons & ~self._buttons, self._buttons & ~snapshot.buttons
-        self._buttons = snapshot.buttons
-        if pressed & Button.RECENTRE:
+        buttons, before = int(snapshot.buttons), self._buttons
+        self._buttons = buttons
+        if buttons & ~before & _RECENTRE:
             self.recentre(head)
         turning = self._turn(snapshot, dt_s)
         self._walk(snapshot, arrays, dt_s, held)
-        if let_go & Button.TELEPORT and self.teleport is not None and self.teleport.free:
-            self._put_head_at(self.teleport.target[[0, 2]], head)
-        aiming = snapshot.buttons & Button.TELEPORT and self._comfort.move != "walk"
+        if before & ~buttons & _TELEPORT and self.teleport is not None and self.teleport.free:
+            x, _, z = self.teleport.target.tolist()
+            self._put_head_at(x, z, head)
+        aiming = buttons & _TELEPORT and self._comfort.move != "walk"
         self.teleport = self._aim_teleport(snapshot, arrays, held) if aiming else None
-        speed = max(float(np.linalg.norm(self._velocity)) / SPEED_M_S, turning)
+        speed = max(math.hypot(*self._velocity) / SPEED_M_S, turning)
         wanted = min(1.0, 0.8 * speed) * self._comfort.vignette if snapshot.source == SourceKind.HEADSET else 0.0
         self.vignette += (wanted - self.vignette) * (1 - math.exp(-dt_s / 0.15))
         return self.world_from_stage
@@ -79,13 +81,13 @@ class Locomotion:
         """Put the head back to the start, looking the way it began."""
         turn = self._start_yaw - maths.yaw_of(head.orientation)
         self.world_from_stage = Pose(np.zeros(3, np.float32), maths.quat_from_axis_angle((0, 1, 0), turn))
-        self._velocity[:] = 0
-        self._put_head_at(np.array(self._start), head)
+        self._velocity = (0.0, 0.0)
+        self._put_head_at(*self._start, head)
 
     def _stand_still(self) -> None:
         """Nobody is there: what was begun is dropped, so that nothing happens on coming back."""
-        self._velocity[:] = 0
-        self._buttons, self.teleport, self.vignette = Button(0), None, 0.0
+        self._velocity = (0.0, 0.0)
+        self._buttons, self.teleport, self.vignette = 0, None, 0.0
 
     def _turn(self, snapshot: InputSnapshot, dt_s: float) -> float:
         """By the main hand's stick; returns how fast, 0…1 (a snap is over at once)."""
@@ -115,71 +117,86 @@ class Locomotion:
         )
 
     def _walk(self, snapshot: InputSnapshot, arrays: SceneArrays, dt_s: float, held: tuple[int, ...]) -> None:
-        stick = np.array([_axis(v) for v in snapshot.hands[1 - self._main].stick])
-        length = float(np.hypot(*stick))
+        aside, ahead = map(_axis, snapshot.hands[1 - self._main].stick)
+        length = math.hypot(aside, ahead)
         walks = length > _DEAD and self._comfort.move != "teleport"
-        stick = stick / max(length, 1.0) if walks else np.zeros(2)
-        yaw = maths.yaw_of((self.world_from_stage @ snapshot.head).orientation)
-        ahead, aside = np.array([-math.sin(yaw), -math.cos(yaw)]), np.array([math.cos(yaw), -math.sin(yaw)])
-        wanted = SPEED_M_S * (aside * stick[0] + ahead * stick[1])
-        self._velocity += (wanted - self._velocity) * (1 - math.exp(-dt_s / _SMOOTH_S))
-        if np.linalg.norm(self._velocity) < 1e-3:
-            self._velocity[:] = 0
+        speed = SPEED_M_S / max(length, 1.0) if walks else 0.0
+        head = self.world_from_stage @ snapshot.head
+        yaw = maths.yaw_of(head.orientation)
+        c, s = math.cos(yaw), math.sin(yaw)
+        share = 1 - math.exp(-dt_s / _SMOOTH_S)
+        vx, vz = self._velocity
+        vx += (speed * (c * aside - s * ahead) - vx) * share
+        vz += (speed * (-s * aside - c * ahead) - vz) * share
+        if math.hypot(vx, vz) < 1e-3:
+            self._velocity = (0.0, 0.0)
             return
-        here = self.world_from_stage.apply(snapshot.head.position)[[0, 2]].astype(float)
-        moved = _pushed_out(here + self._velocity * dt_s, arrays, held)
+        self._velocity = vx, vz
+        x, _, z = head.position.tolist()
+        there_x, there_z = _pushed_out(x + vx * dt_s, z + vz * dt_s, arrays, held)
         # Pushed out softly: no faster than walking, so that nothing throws the user about.
-        step = moved - here
-        longest = SPEED_M_S * dt_s
-        self._put_head_at(here + step * min(1.0, longest / max(float(np.linalg.norm(step)), 1e-9)), snapshot.head)
+        step = math.hypot(there_x - x, there_z - z)
+        share = min(1.0, SPEED_M_S * dt_s / max(step, 1e-9))
+        self._put_head_at(x + (there_x - x) * share, z + (there_z - z) * share, snapshot.head)
 
-    def _put_head_at(self, xz: Array, head: Pose) -> None:
+    def _put_head_at(self, x: float, z: float, head: Pose) -> None:
         offset = maths.rotate(self.world_from_stage.orientation, head.position)
-        position = maths.vec3(xz[0] - offset[0], self.world_from_stage.position[1], xz[1] - offset[2])
+        position = maths.vec3(x - float(offset[0]), self.world_from_stage.position[1], z - float(offset[2]))
         self.world_from_stage = Pose(position, self.world_from_stage.orientation)
 
     def _aim_teleport(self, snapshot: InputSnapshot, arrays: SceneArrays, held: tuple[int, ...]) -> TeleportAim | None:
         hand = bool(snapshot.valid & HAND_VALID[self._main])
         aim = self.world_from_stage @ (snapshot.hands[self._main].aim if hand else snapshot.head)
-        if not np.isfinite(aim.position).all() or not np.isfinite(aim.forward).all():
+        if not aim.sound:
             return None
         p, v = aim.position.astype(float), aim.forward.astype(float) * _ARC_M_S
         seconds = (v[1] + math.sqrt(v[1] ** 2 + 2 * _GRAVITY * max(float(p[1]), 0.0))) / _GRAVITY
         t = np.linspace(0, seconds, 24)[:, None]
         arc = (p + v * t - np.array([0, _GRAVITY / 2, 0]) * t**2).astype(np.float32)
-        target = maths.vec3(arc[-1, 0], 0, arc[-1, 2])
-        room = _pushed_out(target[[0, 2]].astype(float), arrays, held)
-        return TeleportAim(target, bool(np.linalg.norm(room - target[[0, 2]]) < 1e-6), arc)
+        x, _, z = arc[-1].tolist()
+        free = _pushed_out(x, z, arrays, held) == (x, z)
+        return TeleportAim(maths.vec3(x, 0, z), free, arc)
 
 
 def _axis(value: float) -> float:
-    return float(np.clip(np.nan_to_num(value), -1, 1))
+    """A stick's, -1…1; 0 for what is not a number."""
+    return 0.0 if math.isnan(value) else min(max(value, -1.0), 1.0)
 
 
-def _pushed_out(xz: np.ndarray, arrays: SceneArrays, held: tuple[int, ...]) -> np.ndarray:
-    """``xz`` moved out of the footprints of what is tall enough to be in the way, by at most two of them."""
-    near = np.flatnonzero(np.linalg.norm(arrays.position[:, [0, 2]] - xz, axis=1) < arrays.radius + 1.0)
+def _pushed_out(x: float, z: float, arrays: SceneArrays, held: tuple[int, ...]) -> tuple[float, float]:
+    """A place moved out of the footprints of what is tall enough to be in the way, by at most two of them."""
+    dx, dz = arrays.position[:, 0] - x, arrays.position[:, 2] - z
+    limit = arrays.radius + np.float32(2 * BODY_M)
+    near = np.flatnonzero(dx * dx + dz * dz < limit * limit)
     if not len(near):
-        return xz
+        return x, z
     f = footprints(arrays, near)
-    solid = (f.high > _STEP_OVER_M) & (f.low < _HEAD_ROOM_M)
-    solid &= np.array([handle_of(arrays, int(s)) not in held for s in f.slots], bool)
-    for _ in range(2):
-        c, s = np.cos(f.yaw), np.sin(f.yaw)
-        d = xz - f.centre
-        local = np.stack([c * d[:, 0] - s * d[:, 1], s * d[:, 0] + c * d[:, 1]], 1)
-        outside = np.abs(local) - f.half
-        gap = np.linalg.norm(np.maximum(outside, 0), axis=1) + np.minimum(outside.max(1, initial=-np.inf), 0)
-        gap = np.where(solid, gap, np.inf)
-        if not len(gap) or gap.min() >= BODY_M:
-            return xz
-        i = int(np.argmin(gap))
-        nearest = np.clip(local[i], -f.half[i], f.half[i])
-        out = local[i] - nearest
-        if float(np.hypot(*out)) < 1e-6:  # inside: leave by the nearest side
-            axis = int(np.argmax(outside[i]))
-            out = np.zeros(2)
-            out[axis] = 1.0 if local[i, axis] >= 0 else -1.0
-        out = out / np.hypot(*out) * (BODY_M - gap[i])
-        xz = xz + np.array([c[i] * out[0] + s[i] * out[1], -s[i] * out[0] + c[i] * out[1]])
-    return xz
+    in_the_way = np.flatnonzero((f.high > _STEP_OVER_M) & (f.low < _HEAD_ROOM_M))
+    solid = [
+        (f.centre[i].tolist(), f.half[i].tolist(), float(f.yaw[i]))
+        for i in in_the_way
+        if handle_of(arrays, int(f.slots[i])) not in held
+    ]
+    for _ in range(min(2, len(solid))):
+        gap, out_x, out_z = min(_way_out(x, z, *rectangle) for rectangle in solid)
+        if gap >= BODY_M:
+            break
+        x, z = x + out_x * (BODY_M - gap), z + out_z * (BODY_M - gap)
+    return x, z
+
+
+def _way_out(x: float, z: float, centre: list[float], half: list[float], yaw: float) -> tuple[float, float, float]:
+    """Of a place and a rectangle: the gap in metres, negative inside, and the direction of the shortest way off."""
+    c, s = math.cos(yaw), math.sin(yaw)
+    dx, dz = x - centre[0], z - centre[1]
+    u, v = c * dx - s * dz, s * dx + c * dz
+    over_u, over_v = abs(u) - half[0], abs(v) - half[1]
+    out_u, out_v = max(over_u, 0.0), max(over_v, 0.0)
+    gap = math.hypot(out_u, out_v)
+    if gap < 1e-6:  # inside: leave by the nearest side
+        gap = max(over_u, over_v)
+        out_u, out_v, length = (1.0, 0.0, 1.0) if over_u >= over_v else (0.0, 1.0, 1.0)
+    else:
+        length = gap
+    out_u, out_v = math.copysign(out_u / length, u), math.copysign(out_v / length, v)
+    return gap, c * out_u + s * out_v, -s * out_u + c * out_v

@@ -109,7 +109,8 @@ class Surroundings:
             return slots
         distance, radius = distance[slots], self.arrays.radius[slots]
         wide = radius * self.arrays.growth[slots] >= math.tan(least_angle_rad / 2) * distance
-        return slots[touchable(self.arrays)[slots] & wide & (distance - radius <= reach_m)]
+        inside: np.ndarray = slots[touchable(self.arrays)[slots] & wide & (distance - radius <= reach_m)]
+        return inside
 
     def _along(self, rays: Sequence[Pose], directions: Sequence[_Vector]) -> Array:
         """(R, N) metres from each ray's origin, along it, to the objects' centres."""
@@ -133,7 +134,8 @@ class Surroundings:
         return x - a, y - b, z - c
 
     def _touchable(self, slot: int) -> bool:
-        return ObjectState.FREE < self.arrays.state[slot] < ObjectState.SHRINKING and self.arrays.growth[slot] > 0
+        there = ObjectState.FREE < int(self.arrays.state[slot]) < ObjectState.SHRINKING
+        return there and float(self.arrays.growth[slot]) > 0
 
     def _first(self, ray: Pose, direction: _Vector, reach_m: float, candidates: list[tuple[float, int]]) -> Hit | None:
         """The nearest of the candidates, each with the least distance at which the ray can meet it."""
