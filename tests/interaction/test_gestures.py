@@ -321,3 +321,36 @@ def test_the_choice_set_keeps_up_with_a_scene_that_grows_between_two_looks() -> 
         handle_of(grown, 0),
         handle_of(grown, 5),
     )
+
+
+def test_the_wrist_turns_what_hangs_on_a_ray_that_has_no_roll() -> None:
+    """A bare hand's ray follows the arm; only its grip pose rolls."""
+    p = Person(boxes((0, 1.65, -3)))
+    pointing = hand((0, 1.4, -0.3), (0, 1.65, -3))
+    p.play(pointing, frames=3)
+    p.play(replace(pointing, squeeze=1.0), frames=5)
+    (before,) = p.interaction.carried.values()
+    roll = maths.quat_from_axis_angle((0, 0, 1), 0.8)
+    rolled = replace(pointing.grip, orientation=maths.quat_multiply(pointing.grip.orientation, roll))
+    p.play(replace(pointing, grip=rolled, squeeze=1.0), frames=60)
+    (after,) = p.interaction.carried.values()
+    np.testing.assert_allclose(after.position, before.position, atol=1e-3)
+    turned = 2 * np.arccos(min(1.0, abs(float(after.orientation @ before.orientation))))
+    assert turned == pytest.approx(0.8, abs=0.02)
+
+
+def test_what_was_swung_before_a_pause_is_laid_down_after_it() -> None:
+    """Away, the world's time stands still: the swing is not to come out as a throw on return."""
+    p = Person(boxes((0, 1.4, -0.55)))
+    p.play(hand((0, 1.4, -0.5), (0, 1.4, -5)), frames=3)
+    for i in range(10):
+        p.play(hand((0.03 * i, 1.4, -0.5), (0.03 * i, 1.4, -5), squeeze=1.0))
+    now = p.now
+    assert p.interaction.carried
+    for _ in range(50):
+        p.now = now - FRAME_NS
+        p.play(valid=Valid.HEAD | Valid.AWAY)
+    assert p.interaction.carried  # still in the hand
+    (event,) = [e for e in p.play(hand((0.3, 1.4, -0.5), (0.3, 1.4, -5))) if e.act in (Act.THROW, Act.RELEASE)]
+    assert event.act is Act.RELEASE
+    np.testing.assert_array_equal(event.velocity, np.zeros(3))

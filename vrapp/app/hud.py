@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Literal
 
-from vrapp.core.input import LEFT, Button, InputSnapshot, SourceKind
+from vrapp.core.input import LEFT, Button, InputSnapshot, SourceKind, Valid
 from vrapp.interaction.gestures import Interaction
 from vrapp.interaction.locomotion import Locomotion
 from vrapp.render.extras import FrameExtras, GroundRing, HandLook, PanelText, RayLook
@@ -31,6 +31,7 @@ _HELP_HEADSET = (
     "A / X  keep      B / Y  send away",
     "Press a stick  more like this",
 )
+_AWAY = ("Paused", "Put the headset on, or click into the window")
 
 
 class Hud:
@@ -70,9 +71,9 @@ class Hud:
         self._held = snapshot.buttons
 
     def _panels(self, snapshot: InputSnapshot, now_s: float) -> tuple[PanelText, ...]:
-        panels = []
+        panels = [PanelText(_AWAY, "centre", title=True)] if snapshot.valid & Valid.AWAY else []
         in_headset = snapshot.source is SourceKind.HEADSET
-        if self._help:
+        if self._help and not panels:
             panels.append(PanelText(_HELP_HEADSET if in_headset else _HELP_DESKTOP, "centre", title=True))
         elif now_s - (self._began_s or now_s) < HINT_S and snapshot.source is SourceKind.DESKTOP:
             panels.append(PanelText(("H  help",), "bottom-left"))

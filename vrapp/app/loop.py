@@ -12,10 +12,11 @@ from vrapp.adaptation.adaptation import Adaptation
 from vrapp.app.hud import Hud
 from vrapp.app.start import Start
 from vrapp.app.timers import STAGES, FrameTimers
+from vrapp.app.world_time import WorldTime
 from vrapp.core.display import Display
 from vrapp.core.events import Act, Event
 from vrapp.core.generation import Generator
-from vrapp.core.input import Button, InputSnapshot, InputSource
+from vrapp.core.input import Button, InputSnapshot, InputSource, Valid
 from vrapp.core.pose import Pose
 from vrapp.core.scene import SceneArrays
 from vrapp.generation.bank import Bank
@@ -70,7 +71,7 @@ class Loop:
         self.frame_index = 0
         self.quit_asked = False
         self.snapshot = InputSnapshot(0)
-        self._last_ns = 0
+        self._time = WorldTime()
         self._held = Button(0)
 
     def frame(self) -> None:
@@ -80,10 +81,9 @@ class Loop:
         timers.begin()
         gl_s = 0.0
         try:
-            now_ns = timing.predicted_time_ns
-            dt_s = min(max(now_ns - self._last_ns, 0) / 1e9, 0.1) if self._last_ns else timing.period_ns / 1e9
-            self._last_ns = now_ns
-            snapshot = self.snapshot = p.source.poll(now_ns)
+            snapshot = self.snapshot = p.source.poll(timing.predicted_time_ns)
+            self._time.advance(timing, paused=bool(snapshot.valid & Valid.AWAY))
+            now_ns, dt_s = self._time.now_ns, self._time.step_s
             timers.stage(INPUT)
             scene = p.store.arrays()
             p.locomotion.update(snapshot, scene, dt_s, tuple(p.interaction.carried))
@@ -99,10 +99,10 @@ class Loop:
             p.renderer.arena.pump(UPLOAD_BYTES)
             timers.stage(GENERATE)
             if timing.should_render:
-                self._draw(p.store.arrays(), snapshot, now_ns)
+                self._draw(p.store.arrays(), snapshot, timing.predicted_time_ns)
                 gl_s = p.renderer.draw_cpu_s
             timers.stage(DRAW)
-            self._act_on_buttons(snapshot, now_ns)
+            self._act_on_buttons(snapshot, timing.predicted_time_ns)
             if p.window_tools is not None:
                 p.window_tools.update(self)
             timers.stage(PANEL)
@@ -111,7 +111,7 @@ class Loop:
         timers.stage(END)
         if p.recorder is not None:
             p.recorder.frame(snapshot)
-            for event in events:
+            for event in self._time.on_display_clock(events):
                 p.recorder.event(event)
         timers.stage(OBSERVE)
         timers.end(gl_s, timing.wait_s, timing.period_ns / 1e9)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vrapp.core.input import HandState
-from vrapp.core.maths import Array, quat_slerp
+from vrapp.core.maths import IDENTITY_QUATERNION, Array, quat_conjugate, quat_multiply, quat_slerp
 from vrapp.core.pose import Pose
 from vrapp.core.scene import NO_HANDLE
 from vrapp.scene.queries import Hit
@@ -41,6 +41,7 @@ class Hand:
     lost_since_ns: int = 0
     carried: Pose = field(default_factory=Pose)
     _object_from_hand: Pose = field(default_factory=Pose)
+    _object_from_grip: Array = field(default_factory=lambda: IDENTITY_QUATERNION)
     _lever_m: float = 0.0  # 0: in the hand itself
     _arm_m: float = 1.0  # hand to chest, when the lever had its length
     _trail: deque[tuple[int, Array]] = field(default_factory=lambda: deque(maxlen=32))
@@ -49,6 +50,7 @@ class Hand:
         """Take the new state. Returns (grip just closed, grip just opened)."""
         if self.tracked and not tracked:
             self.lost_since_ns = now_ns
+            self._trail.clear()  # how it moved before says nothing about a throw after
         self.tracked = tracked
         if not tracked:
             return False, False
@@ -63,6 +65,7 @@ class Hand:
         self.held, self.held_since_ns, self._lever_m = handle, now_ns, distance_m
         self._arm_m = self._arm(chest)
         self._object_from_hand = self._holder().inverse() @ pose
+        self._object_from_grip = quat_multiply(quat_conjugate(self.grip.orientation), pose.orientation)
         self.carried = pose
         self._trail.clear()
 
@@ -85,7 +88,9 @@ class Hand:
         lag_s = 0.012 * min(self._lever_m, 5.0)
         share = 1.0 if lag_s <= 0 else 1 - float(np.exp(-dt_s / lag_s))
         at = self.carried.position + (target.position - self.carried.position) * np.float32(share)
-        turn = quat_slerp(self.carried.orientation, target.orientation, share) if share < 1 else target.orientation
+        # The wrist turns it, near and far: a bare hand's ray follows the arm and has no roll of its own.
+        turn = quat_multiply(self.grip.orientation, self._object_from_grip)
+        turn = quat_slerp(self.carried.orientation, turn, share) if share < 1 else turn
         at[1] = max(float(at[1]), -lowest_m(turn))
         self.carried = Pose(at, turn)
         self._trail.append((now_ns, self.carried.position))
