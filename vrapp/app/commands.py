@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 
 from vrapp.app import outputs
-from vrapp.app.arguments import Parser, folder, input_file, input_folder, nearest, output_file, real, whole
+from vrapp.app.arguments import Parser, folder, input_file, input_folder, nearest, one_of, output_file, real, whole
 from vrapp.app.options import MAX_SEED, Options, check_outputs, parse_options
 from vrapp.app.program import program
 from vrapp.core.errors import UsageError
 
 BENCHES = ("frame", "generate", "scale", "record")
-TRAINED = ("objects",)
+TRAINED = ("objects", "dense")
 
 
 def enter(words: Sequence[str]) -> int:
@@ -72,6 +72,8 @@ def bench(words: Sequence[str]) -> int:
 def train(words: Sequence[str]) -> int:
     """Training, with checkpoints beside the weights; started again it goes on from the last one."""
     what, rest = _kind("train", words, TRAINED)
+    if what == "dense":
+        return _train_dense(rest)
     parser = Parser(f"train {what}", "Trains the object generator; started again, it goes on where it was ended.")
     models = "GLB, glTF, OBJ or PLY files in a folder for each category"
     parser.add_argument("--data", metavar="DIR", type=input_folder("--data"), required=True, help=models)
@@ -99,6 +101,8 @@ def train(words: Sequence[str]) -> int:
 def evaluate(words: Sequence[str]) -> int:
     """Metrics of trained weights."""
     what, rest = _kind("evaluate", words, TRAINED)
+    if what == "dense":
+        return _evaluate_dense(rest)
     parser = Parser(f"evaluate {what}", "Prints the generator's metrics beside their baselines.")
     parser.add_argument("--data", metavar="DIR", type=input_folder("--data"), help="the models it is compared with")
     parser.add_argument("--json", metavar="P.json", type=output_file("--json", ".json"), help="write the table there")
@@ -110,6 +114,66 @@ def evaluate(words: Sequence[str]) -> int:
     from vrapp.training import evaluate as evaluate_module
 
     return evaluate_module.run(found.data, found.weights, found.seed, found.json)
+
+
+def _train_dense(words: Sequence[str]) -> int:
+    """A dense VAE or GAN on 28×28 pictures, or on relief for the ground of the world."""
+    parser = Parser("train dense", "Trains a dense VAE or GAN; started again, it goes on where it was ended.")
+    data = "a folder with MNIST's files or .npy arrays (N, 28, 28); without it, relief made by code: the ground"
+    parser.add_argument("--data", metavar="DIR", type=input_folder("--data"), help=data)
+    out = output_file("--out", ".safetensors")
+    parser.add_argument("--out", metavar="FILE", type=out, required=True, help="the weights file to write")
+    parser.add_argument("--model", metavar="KIND", type=one_of("--model", ("vae", "gan")), default="vae", help="or gan")
+    widths = "hidden widths, then the latent's (200-200-50 for pictures, 128-128 for relief)"
+    parser.add_argument("--layers", metavar="N-…-N", type=_layers, help=widths)
+    steps = whole("--steps", 1, 100_000_000)
+    parser.add_argument("--steps", metavar="N", type=steps, default=60_000, help="of 100 pictures (60000)")
+    seed = whole("--seed", 0, MAX_SEED)
+    parser.add_argument("--seed", metavar="N", type=seed, default=0, help="same seed, same network")
+    found = parser.parse(words)
+    outputs.check_file(found.out, "--out")
+    _log_to_stderr()
+    from vrapp.models.dense import DenseConfig
+    from vrapp.training.dense import DenseTraining, train_to_file
+
+    *hidden, latent = found.layers or ((200, 200, 50) if found.data else (128, 128))
+    plan = DenseTraining(found.model, found.steps, seed=found.seed, model=DenseConfig(tuple(hidden), latent))
+    train_to_file(found.out, plan, found.data)
+    return 0
+
+
+def _layers(text: str) -> tuple[int, ...]:
+    """``200-200-50`` as numbers."""
+    parts = text.split("-")
+    if not 2 <= len(parts) <= 6 or not all(part.isdecimal() and 1 <= int(part) <= 4096 for part in parts):
+        raise UsageError(f"--layers takes 2 to 6 widths up to 4096 with dashes between, like 200-200-50, not '{text}'.")
+    return tuple(int(part) for part in parts)
+
+
+def _evaluate_dense(words: Sequence[str]) -> int:
+    """ELBO, NLL and the quality of what is drawn, for the dense networks that ship or one of your own."""
+    parser = Parser("evaluate dense", "Prints likelihoods of the dense networks, and how near to the data they draw.")
+    data = "the pictures they were trained on: MNIST's files or .npy arrays"
+    parser.add_argument("--data", metavar="DIR", type=input_folder("--data"), help=data)
+    parser.add_argument("--json", metavar="P.json", type=output_file("--json", ".json"), help="write the table there")
+    images = whole("--images", 2, 1_000_000)
+    parser.add_argument(
+        "--images", metavar="N", type=images, default=1000, help="test pictures that get 5,000 samples each (1000)"
+    )
+    _add_seed_and_weights(parser)
+    found = parser.parse(words)
+    if found.json:
+        outputs.check_file(found.json, "--json")
+    _log_to_stderr()
+    from vrapp.app import hardware
+    from vrapp.training.evaluate_dense import DenseEvaluation, evaluate_dense
+
+    table = evaluate_dense(found.weights, found.data, DenseEvaluation(found.images, seed=found.seed))
+    print("\n".join(f"{name}: {value}" for name, value in table["summary"].items()))
+    if found.json:
+        described = {"hardware": hardware.describe_hardware(), "command": hardware.command_line()}
+        hardware.write_json(found.json, {**described, "commit": hardware.commit(), **table})
+    return 0
 
 
 def _kind(command: str, words: Sequence[str], kinds: Sequence[str]) -> tuple[str, list[str]]:
