@@ -1,5 +1,7 @@
 // Fast approximate antialiasing (Lottes, FXAA's console version) of the light preset's finished pixels, on
 // the way into the view's place: on llvmpipe multisampling costs far more, because it disables early depth.
+#include "encoding.glsl"
+
 layout(binding = 0) uniform sampler2D picture;  // sRGB-encoded; alpha is the brightness of opaque surfaces
 uniform vec2 window;  // where this view starts in the picture, and its share of the width
 
@@ -21,5 +23,5 @@ void main() {
     float least = max((nw + ne + sw + se) * 0.25 * BRIGHT_SHARE, LEAST);
     along = clamp(along / (min(abs(along.x), abs(along.y)) + least), -LONGEST_PIXELS, LONGEST_PIXELS) / size;
     vec3 a = textureLod(picture, at - along / 6.0, 0.0).rgb, b = textureLod(picture, at + along / 6.0, 0.0).rgb;
-    pixel = vec4(0.5 * (a + b), 1.0);
+    pixel = vec4(for_target(0.5 * (a + b)), 1.0);
 }

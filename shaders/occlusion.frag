@@ -19,7 +19,8 @@ vec3 normal_at(vec2 at, vec3 p, vec2 texel, int eye) {
 
 void main() {
     open = 1.0;
-    if (textureLod(depth_picture, uv, 0.0).r <= 0.0) return;  // sky
+    float depth = textureLod(depth_picture, uv, 0.0).r;
+    if (depth <= 0.0 || depth >= 1.0) return;  // sky, or hidden by a lens
     vec2 size = vec2(textureSize(depth_picture, 0)), texel = 1.0 / size;
     int eye = eye_at(uv);
     vec3 p = place_at(uv, eye);

@@ -33,9 +33,10 @@ class Target:
     """Where the finished picture of this frame goes.
 
     ``framebuffers[i]`` (moderngl.Framebuffer) receives view ``i``; both views may share one, each in
-    its own ``View.viewport``. ``srgb_encode`` says that the renderer has to encode sRGB itself
-    (False where the framebuffer does it: sRGB format with GL_FRAMEBUFFER_SRGB on). ``depth_textures``
-    where the runtime wants depth submitted, else empty.
+    its own ``View.viewport``. ``srgb_encode`` says that pixels are to be stored encoded in sRGB; else
+    linear light is written with GL_FRAMEBUFFER_SRGB on (the format encodes, or whoever shows it).
+    ``depth_textures[i]`` (GL name, GL_DEPTH_COMPONENT32F, of view ``i``'s size) receives its depth: 1 at
+    ``pose.NEAR_M``, 0 infinitely far. Empty where nobody wants it.
     """
 
     framebuffers: tuple[Any, ...]

@@ -10,6 +10,9 @@ import numpy as np
 from vrapp.core import maths
 from vrapp.core.maths import Array
 
+#: The nearest that is drawn, metres before the eye; the far end is infinitely far. ``depth_place.glsl`` has it, too.
+NEAR_M = 0.05
+
 
 @dataclass(frozen=True)
 class Pose:
@@ -82,12 +85,14 @@ class Fov:
 class View:
     """One eye (or the one camera of a window): where it is in the *stage* and what it sees.
 
-    ``viewport`` is ``(x, y, width, height)`` in pixels inside the frame's target.
+    ``viewport`` is ``(x, y, width, height)`` in pixels inside the frame's target. ``hidden``: triangles (3T, 2)
+    float32 in the plane z = -1 m before the eye that its lens does not show; the same array while it is the same.
     """
 
     pose: Pose
     fov: Fov
     viewport: tuple[int, int, int, int]
+    hidden: Array | None = None
 
     def projection(self, near: float) -> Array:
         """Infinite reversed-Z projection (4, 4)."""

@@ -33,6 +33,7 @@ class Antialias:
         if self._array is None:
             self._array = self._ctx.vertex_array(programs["antialias"], [])
         source.colour.use(0)
+        programs["antialias"]["linear_out"].value = not target.srgb_encode
         x = 0.0
         for i, view in enumerate(views):
             share = view.viewport[2] / source.size[0]

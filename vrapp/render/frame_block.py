@@ -10,10 +10,9 @@ import numpy as np
 
 from vrapp.core import maths
 from vrapp.core.maths import Array
-from vrapp.core.pose import Fov, Pose, View
+from vrapp.core.pose import NEAR_M, Fov, Pose, View
 from vrapp.render.daylight import Daylight
 
-NEAR_M = 0.05
 _ORIGIN = np.zeros(3, np.float32)
 _CLOUD_PERIOD_S = 10_000.0  # the clouds have drifted by whole tiles (sky.frag), so starting again does not show
 
@@ -47,6 +46,8 @@ class Eye:
     ray_from_ndc: Array
     size: tuple[int, int]
     pixels_per_radian: float
+    fov: Fov
+    hidden: Array | None = None
 
 
 def place_eyes(views: tuple[View, ...], world_from_stage: Pose) -> tuple[Eye, ...]:
@@ -59,7 +60,8 @@ def place_eyes(views: tuple[View, ...], world_from_stage: Pose) -> tuple[Eye, ..
         ray_from_ndc = maths.matrices_from(_ORIGIN, pose.orientation) @ ray
         _, _, width, height = view.viewport
         density = height / height_tan
-        eyes.append(Eye(pose.position, pose.orientation, clip_from_world, ray_from_ndc, (width, height), density))
+        size, at, turn = (width, height), pose.position, pose.orientation
+        eyes.append(Eye(at, turn, clip_from_world, ray_from_ndc, size, density, view.fov, view.hidden))
     return tuple(eyes)
 
 

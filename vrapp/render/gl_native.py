@@ -17,6 +17,7 @@ GL_FRAMEBUFFER_SRGB = 0x8DB9
 _LOWER_LEFT, _NEGATIVE_ONE_TO_ONE, _ZERO_TO_ONE = 0x8CA1, 0x935E, 0x935F
 _TEXTURE_2D, _TEXTURE_2D_MULTISAMPLE = 0x0DE1, 0x9100
 _DEPTH_COMPONENT, _DEPTH_COMPONENT32F, _FLOAT = 0x1902, 0x8CAC, 0x1406
+_DEPTH_ATTACHMENT = 0x8D00
 _COLOR_BUFFER_BIT, _DEPTH_BUFFER_BIT, _NEAREST = 0x4000, 0x0100, 0x2600
 
 _SIGNATURES: dict[str, list[Any]] = {
@@ -25,6 +26,9 @@ _SIGNATURES: dict[str, list[Any]] = {
     "glTexImage2D": [_U, _I, _I, _I, _I, _I, _U, _U, _P],
     "glTexImage2DMultisample": [_U, _I, _U, _I, _I, ctypes.c_ubyte],
     "glBlitNamedFramebuffer": [_U, _U, *[_I] * 8, _U, _U],
+    "glCreateFramebuffers": [_I, ctypes.POINTER(_U)],
+    "glDeleteFramebuffers": [_I, ctypes.POINTER(_U)],
+    "glNamedFramebufferTexture": [_U, _U, _U, _I],
     "glCopyImageSubData": [_U, _U, _I, _I, _I, _I, _U, _U, _I, _I, _I, _I, _I, _I, _I],
 }
 
@@ -40,6 +44,7 @@ class NativeGL:
             if address:
                 self._calls[name] = prototype(None, *arguments)(address)
         self.has_clip_control = "glClipControl" in self._calls
+        self._depth_out = _U(0)  # a framebuffer for textures that ModernGL did not make
 
     def clip_depth_zero_to_one(self, on: bool) -> None:
         """Clip-space depth 0…1 (reversed-Z needs it), or back to OpenGL's -1…1."""
@@ -67,6 +72,23 @@ class NativeGL:
         mask = _DEPTH_BUFFER_BIT if depth else _COLOR_BUFFER_BIT
         box = (x, y, x + w, y + h, u, v, u + w, v + h)
         self._calls["glBlitNamedFramebuffer"](source.glo, target.glo, *box, mask, _NEAREST)
+
+    def resolve_depth(self, source: Any, rectangle: Sequence[int], texture: int) -> None:
+        """Copy the depth in ``(x, y, width, height)`` of a framebuffer to a 32-bit float texture, by its GL name."""
+        if not self._depth_out.value:
+            self._calls["glCreateFramebuffers"](1, ctypes.byref(self._depth_out))
+        attach = self._calls["glNamedFramebufferTexture"]
+        attach(self._depth_out, _DEPTH_ATTACHMENT, texture, 0)
+        x, y, w, h = rectangle
+        box = (x, y, x + w, y + h, 0, 0, w, h)
+        self._calls["glBlitNamedFramebuffer"](source.glo, self._depth_out, *box, _DEPTH_BUFFER_BIT, _NEAREST)
+        attach(self._depth_out, _DEPTH_ATTACHMENT, 0, 0)  # the texture is another's, who may delete it
+
+    def release(self) -> None:
+        """Delete the framebuffer that it may have made."""
+        if self._depth_out.value:
+            self._calls["glDeleteFramebuffers"](1, ctypes.byref(self._depth_out))
+            self._depth_out = _U(0)
 
     def copy_texture(self, source: Any, target: Any) -> None:
         """Copy a 2-D texture to another of the same size and format; on a software rasteriser a plain memcpy."""

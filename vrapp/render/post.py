@@ -87,6 +87,7 @@ class Post:
         ctx.disable(moderngl.BLEND)
         self._colour.use(0)
         self._bloom[0][0].use(1)
+        programs["tone"]["linear_out"].value = not target.srgb_encode
         x = 0.0
         for i, view in enumerate(views):
             share = view.viewport[2] / self._size[0]

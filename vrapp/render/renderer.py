@@ -27,6 +27,7 @@ from vrapp.render.extras import FrameExtras
 from vrapp.render.frame_block import Eye, FrameBlock, place_eyes
 from vrapp.render.gl_native import GL_CLIP_DISTANCE0, GL_FRAMEBUFFER_SRGB, NativeGL
 from vrapp.render.hands import HandMeshes
+from vrapp.render.hidden_area import HiddenArea
 from vrapp.render.overlay import Overlay, glyphs_of
 from vrapp.render.preset import LIGHT, preset_for
 from vrapp.render.scenery import Scenery
@@ -73,6 +74,7 @@ class Renderer:
         ctx, preset = self._ctx, self._preset
         self._detail = DetailChooser(preset.fine_pixels, preset.coarse_ratio, preset.triangle_budget)
         self._hands = HandMeshes(self.arena)
+        self._hidden = HiddenArea(ctx)
         self._overlay = Overlay(ctx)
         self._text = TextPanels(ctx)
         self._scenery = Scenery(ctx, preset is LIGHT)
@@ -89,6 +91,7 @@ class Renderer:
             programs.add("objects", "objects.vert", "objects.frag")
             programs.add("outline", "objects.vert", "objects.frag", "OUTLINE")
             programs.add("cast_shadow", "cast_shadow.vert", None)
+            programs.add("hidden", "hidden.vert", "hidden.frag")
             programs.add("blobs", "blobs.vert", "blobs.frag")
             programs.add("glyphs", "glyphs.vert", "glyphs.frag")
             programs.add("vignette", "vignette.vert", "vignette.frag")
@@ -159,6 +162,7 @@ class Renderer:
         self._target.framebuffer.clear(depth=0.0)
         self._shadow.use(0)
         with self._clock.stage("objects"):
+            self._hidden.draw(programs, self._eyes)
             self._draw_commands("objects", out)
             self._ctx.cull_face = "front"
             self._draw_commands("outline", edges)
@@ -209,12 +213,17 @@ class Renderer:
         ctx.disable(moderngl.BLEND)
 
     def _present(self, views: tuple[View, ...], target: Target) -> None:
-        """Resolve the picture into each view's place in the target."""
-        if not target.srgb_encode:  # the pixels are encoded already
-            self._ctx.disable_direct(GL_FRAMEBUFFER_SRGB)
-        self._post.finish(self._programs, self._target, views, target)
+        """Resolve the picture, and the depth where it is wanted, into each view's place in the target."""
         if not target.srgb_encode:
             self._ctx.enable_direct(GL_FRAMEBUFFER_SRGB)
+        self._post.finish(self._programs, self._target, views, target)
+        if not target.srgb_encode:
+            self._ctx.disable_direct(GL_FRAMEBUFFER_SRGB)
+        x = 0
+        for view, texture in zip(views, target.depth_textures, strict=False):
+            width, height = view.viewport[2:]
+            self._native.resolve_depth(self._target.framebuffer, (x, 0, width, height), texture)
+            x += width
 
     def _begin_state(self, eyes: int) -> None:
         ctx = self._ctx
@@ -264,7 +273,7 @@ class Renderer:
         told = self._programs.reload_if_changed()
         if self._programs.version != self._programs_version:
             self._programs_version = self._programs.version
-            for part in (self.arena, self._scenery, self._overlay, self._text, self._post):
+            for part in (self.arena, self._scenery, self._hidden, self._overlay, self._text, self._post):
                 part.forget_programs()
             self._programs.drop_replaced()
         return told
@@ -272,8 +281,8 @@ class Renderer:
     def release(self) -> None:
         """Delete every GL object of the renderer, the arena's included."""
         self.arena.close()
-        world = (self._scenery, self._shadow, self._overlay, self._text, self._post)
-        for part in (*world, self._target, self._rows, self._commands, self._frame, self._programs):
+        world = (self._scenery, self._hidden, self._shadow, self._overlay, self._text, self._post)
+        for part in (*world, self._target, self._rows, self._commands, self._frame, self._programs, self._native):
             part.release()
 
 
