@@ -218,7 +218,7 @@ def test_a_body_that_left_the_world_is_put_back_on_the_ground() -> None:
     s = Scene()
     b = s.box((1, 1, 2), (0.3, 0.4, 0.3))
     s.let_go(b)
-    s.world._pool.qpos[s.world._body[b], :3] = np.nan
+    s.world._pool.qpos[s.world._moving[b].body, :3] = np.nan
     s.world.update(s.a, [], {}, DT)
     assert s.a.position[b] == pytest.approx([1, 0.2, 2], abs=0.05)
     assert s.a.state[b] == ObjectState.RESTING

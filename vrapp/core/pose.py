@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vrapp.core import maths
+from vrapp.core import floats, maths
 from vrapp.core.maths import Array
 
 #: The nearest that is drawn, metres before the eye; the far end is infinitely far. ``depth_place.glsl`` has it, too.
@@ -24,25 +24,13 @@ class Pose:
     def __matmul__(self, child: Pose) -> Pose:
         """Compose: ``a_from_b @ b_from_c = a_from_c``.
 
-        Six times a frame and more: written out in Python's floats, which numpy's calls on so little are slower than.
+        Six times a frame and more: in Python's floats.
         """
-        px, py, pz = self.position.tolist()
-        x, y, z, w = self.orientation.tolist()
-        a, b, c = child.position.tolist()
-        cx, cy, cz, cw = child.orientation.tolist()
-        tx, ty, tz = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)
-        position = (
-            px + a + w * tx + y * tz - z * ty,
-            py + b + w * ty + z * tx - x * tz,
-            pz + c + w * tz + x * ty - y * tx,
-        )
-        turn = (
-            w * cx + x * cw + y * cz - z * cy,
-            w * cy - x * cz + y * cw + z * cx,
-            w * cz + x * cy - y * cx + z * cw,
-            w * cw - x * cx - y * cy - z * cz,
-        )
-        return Pose(np.array(position, np.float32), np.array(turn, np.float32))
+        q = self.orientation.tolist()
+        x, y, z = self.position.tolist()
+        a, b, c = floats.rotate(q, child.position.tolist())
+        turn = floats.multiply(q, child.orientation.tolist())
+        return Pose(np.array((x + a, y + b, z + c), np.float32), np.array(turn, np.float32))
 
     def inverse(self) -> Pose:
         """``child_from_parent``."""

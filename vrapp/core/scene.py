@@ -63,6 +63,11 @@ class SceneArrays:
     radius: np.ndarray  # (N,) float32, bounding sphere about position, metres at full growth
     box: np.ndarray  # (N, 2, 3) float32, object space
 
+    def slots_in(self, state: ObjectState) -> np.ndarray:
+        """Slots of all objects in this state."""
+        found: np.ndarray = (self.state == int(state)).nonzero()[0]  # numpy takes 10 µs over an enum
+        return found
+
 
 def handle_of(arrays: SceneArrays, slot: int) -> int:
     """The handle that names what is in ``slot`` now."""

@@ -131,7 +131,7 @@ class Interaction:
 
     def can_grasp(self, arrays: SceneArrays, slot: int) -> bool:
         """May a hand take what is in this slot? Not what still grows."""
-        if arrays.state[slot] == ObjectState.GROWING:
+        if int(arrays.state[slot]) == ObjectState.GROWING:
             return False
         category = int(arrays.category[slot])
         return self._graspable is None or (0 <= category < len(self._graspable) and bool(self._graspable[category]))

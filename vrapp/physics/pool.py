@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 
 import mujoco
 import numpy as np
 
-from vrapp.core import maths
+from vrapp.core import floats, maths
 from vrapp.core.maths import Array
 from vrapp.physics.hull import MAX_LARGEST, MAX_POLYGON_VERTICES, MAX_POLYGONS, Hull
 
@@ -33,15 +34,19 @@ class BodyPool:
         self.moving, self.fixed = moving, fixed
         self.model = _compile(moving, fixed)
         self.data = mujoco.MjData(self.model)
-        self.mass = np.ones(moving)
+        self.mass = [1.0] * moving
         meshes = np.arange(moving + fixed)
         self._corner_start = meshes * (len(self.model.mesh_polyvert) // len(meshes))
         self._link_start = meshes * (len(self.model.mesh_polymap) // len(meshes))
-        # Both are views into MuJoCo's own memory.
+        # Views into MuJoCo's own memory:
         self.qpos = self.data.qpos.reshape(moving, 7)
         self.qvel = self.data.qvel.reshape(moving, 6)
-        self._centre = np.zeros((moving + fixed, 3))  # of the object's cube, in the inertial frame
-        self._frame = np.tile([1.0, 0, 0, 0], (moving + fixed, 1))
+        self._force = self.data.xfrc_applied
+        self._damping = self.model.dof_damping
+        self._inertia = self.model.body_inertia
+        # The inertial frame in the object's: turn (xyzw), and place in metres.
+        self._frame: list[Sequence[float]] = [maths.IDENTITY_QUATERNION.tolist()] * (moving + fixed)
+        self._centre: list[Sequence[float]] = [(0.0, 0.0, 0.0)] * (moving + fixed)
         for body in range(moving + fixed):
             self.park(body)
 
@@ -53,7 +58,7 @@ class BodyPool:
         if body < self.moving:
             self.qpos[body], self.qvel[body] = [*spot, 1, 0, 0, 0], 0
             self.model.body_gravcomp[body + 1] = 1.0
-            self.data.xfrc_applied[body + 1] = 0
+            self._force[body + 1] = 0
         else:
             self.data.mocap_pos[body - self.moving] = spot
 
@@ -63,10 +68,11 @@ class BodyPool:
         self._write_shape(mesh, hull, size)
         m.geom_aabb[geom] = [*(hull.middle * size), *(hull.half * size)]
         m.geom_rbound[geom] = float(np.linalg.norm(np.abs(hull.middle) + hull.half)) * size
-        self._frame[body] = hull.frame
-        self._centre[body] = hull.centre * size
+        w, *xyz = hull.frame.tolist()
+        self._frame[body] = (*xyz, w)
+        self._centre[body] = (hull.centre * size).tolist()
         if body < self.moving:
-            mass = float(np.clip(hull.volume * size**3 * DENSITY_KG_M3, *_MASS_KG))
+            mass = min(max(hull.volume * size**3 * DENSITY_KG_M3, _MASS_KG[0]), _MASS_KG[1])
             inertia = np.maximum(hull.inertia / hull.volume * size**2 * mass, 1e-5)
             self._write_inertia(body, mass, inertia)
             m.geom_contype[geom], m.geom_conaffinity[geom] = _MOVING, _GROUND | _MOVING | _FIXED
@@ -77,27 +83,36 @@ class BodyPool:
 
     def place(self, body: int, position: Array, orientation: Array) -> None:
         """Move a body so that its object has this pose; velocities stay."""
-        at, turn = self._to_body(body, position, orientation)
-        if body < self.moving:
-            self.qpos[body, :3], self.qpos[body, 3:] = at, turn
-        else:
-            self.data.mocap_pos[body - self.moving], self.data.mocap_quat[body - self.moving] = at, turn
+        at, turn = self.inertial(body, position.tolist(), orientation.tolist())
+        self._write(body, at, turn)
 
-    def poses(self, bodies: np.ndarray) -> tuple[Array, Array]:
-        """Positions (n, 3) and orientations xyzw (n, 4) of moving bodies' objects."""
-        q = self.qpos[bodies]
-        turn = maths.quat_multiply(q[:, [4, 5, 6, 3]], maths.quat_conjugate(self._frame[bodies][:, [1, 2, 3, 0]]))
-        turn = maths.normalise(turn)
-        return (q[:, :3] - maths.rotate(turn, self._centre[bodies])).astype(np.float32), turn
+    def move(self, body: int, at: Sequence[float], turn: Sequence[float], velocity: Sequence[float]) -> None:
+        """Put a moving body's inertial frame (xyzw) here, with this velocity (6,) as in ``qvel``."""
+        self._write(body, at, turn)
+        self.qvel[body] = velocity
 
-    def turn(self, bodies: np.ndarray, torque: np.ndarray, damping: np.ndarray) -> None:
-        """Apply torques (n, 3) N·m in the world until told otherwise, with damping (n,) N·m·s beside their own.
+    def inertial(
+        self, body: int, position: Sequence[float], orientation: Sequence[float]
+    ) -> tuple[floats.Vector, floats.Quaternion]:
+        """Where the body's inertial frame is (xyzw) when its object has this pose."""
+        x, y, z = position
+        a, b, c = floats.rotate(orientation, self._centre[body])
+        return (x + a, y + b, z + c), floats.multiply(orientation, self._frame[body])
+
+    def pose(self, body: int) -> tuple[floats.Vector, floats.Quaternion]:
+        """Position and orientation (xyzw) of a moving body's object."""
+        x, y, z, w, *xyz = self.qpos[body].tolist()
+        turn = floats.normalise(floats.multiply((*xyz, w), floats.conjugate(self._frame[body])))
+        a, b, c = floats.rotate(turn, self._centre[body])
+        return (x - a, y - b, z - c), turn
+
+    def turn(self, body: int, torque: Sequence[float], damping: float) -> None:
+        """Apply a torque (3,) N·m in the world until told otherwise, with damping N·m·s beside the body's own.
 
         The damping is integrated implicitly: speed tends to torque ÷ damping however light the body is.
         """
-        self.data.xfrc_applied[bodies + 1, 3:] = torque
-        dof = 6 * bodies[:, None] + np.arange(3, 6)
-        self.model.dof_damping[dof] = _TURN_DAMPING * self.model.body_inertia[bodies + 1] + damping[:, None]
+        self._force[body + 1, 3:] = torque
+        self._damping[6 * body + 3 : 6 * body + 6] = _TURN_DAMPING * self._inertia[body + 1] + damping
 
     def step(self, dt_s: float) -> None:
         """One step of MuJoCo."""
@@ -111,9 +126,12 @@ class BodyPool:
             touched[self.data.contact.geom.ravel()] = True
         return touched[1 : self.moving + 1]
 
-    def _to_body(self, body: int, position: Array, orientation: Array) -> tuple[Array, Array]:
-        turn = maths.quat_multiply(orientation, self._frame[body][[1, 2, 3, 0]])
-        return position + maths.rotate(orientation, self._centre[body]), turn[[3, 0, 1, 2]]
+    def _write(self, body: int, at: Sequence[float], turn: Sequence[float]) -> None:
+        x, y, z, w = turn
+        if body < self.moving:
+            self.qpos[body] = (*at, w, x, y, z)
+        else:
+            self.data.mocap_pos[body - self.moving], self.data.mocap_quat[body - self.moving] = at, (w, x, y, z)
 
     def _write_shape(self, mesh: int, hull: Hull, size: float) -> None:
         m = self.model

@@ -39,13 +39,13 @@ def footprints(arrays: SceneArrays, among: np.ndarray | None = None) -> Footprin
     """The footprints of all objects (or of the slots ``among``) that are not leaving, at full growth."""
     slots = np.arange(arrays.count) if among is None else among
     state = arrays.state[slots]
-    slots = slots[(state != ObjectState.FREE) & (state != ObjectState.SHRINKING)]
+    slots = slots[(state != int(ObjectState.FREE)) & (state != int(ObjectState.SHRINKING))]
     q, size = arrays.orientation[slots], arrays.size[slots][:, None]
     lower, upper = arrays.box[slots, 0], arrays.box[slots, 1]
     half = (upper - lower) / 2 * size
     middle = arrays.position[slots] + maths.rotate(q, (lower + upper) / 2 * size)
     # A growing object's position still lies low; its growth will lift it: count from where it will end.
-    growing = arrays.state[slots] == ObjectState.GROWING
+    growing = arrays.state[slots] == int(ObjectState.GROWING)
     m = maths.matrices_from(middle, q)[:, :3, :3]
     upright = m[:, 1, 1] > _UPRIGHT
     around = np.einsum("nij,nj->ni", np.abs(m), half)

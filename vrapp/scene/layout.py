@@ -224,7 +224,7 @@ class Layout:
         if near is not None:
             seeds = np.asarray(near)[None, [0, 2]]
         else:
-            alike = (self._group[arrays.category] == self._group[category]) & (arrays.state > ObjectState.FREE)
+            alike = (self._group[arrays.category] == self._group[category]) & (arrays.state > int(ObjectState.FREE))
             seeds = arrays.position[alike][:, [0, 2]]
             distance = np.linalg.norm(seeds - here, axis=1)
             seeds = seeds[(distance > low * 0.7) & (distance < high * 1.1)]
@@ -243,7 +243,7 @@ class Layout:
         fit = 1 - np.clip(np.maximum(low - distance, distance - high) / high, 0, 1) * 4
         ahead = (to @ head.forward[[0, 2]]) / np.maximum(distance, 0.1)
         score = 2 * fit + 1.2 * np.minimum(ahead, 0.6)  # within 53° of where the user looks all is as good
-        living = arrays.state > ObjectState.FREE
+        living = arrays.state > int(ObjectState.FREE)
         if living.any():
             apart = centres[:, None] - arrays.position[living][:, [0, 2]]  # (m, n, 2)
             square = np.einsum("mnk,mnk->mn", apart, apart)

@@ -245,7 +245,7 @@ class SceneManager:
     def _worth(self, head: Pose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(slots, worth, out of sight) of all that may be retired: near, seen and of interest is worth more."""
         store, a = self.store, self.store.arrays()
-        slots = np.flatnonzero((a.state == ObjectState.RESTING) & ~store.kept[: a.count])
+        slots = np.flatnonzero((a.state == int(ObjectState.RESTING)) & ~store.kept[: a.count])
         to = a.position[slots] - head.position
         distance = np.maximum(np.linalg.norm(to, axis=1), 0.1)
         ahead = (to @ head.forward) / distance
@@ -263,7 +263,7 @@ class SceneManager:
         a = self.store.arrays()
         to = a.position - head.position
         distance = np.linalg.norm(to, axis=1)
-        near = (a.state != ObjectState.FREE) & (distance < _AHEAD_M) & (to @ head.forward > 0.3 * distance)
+        near = (a.state != int(ObjectState.FREE)) & (distance < _AHEAD_M) & (to @ head.forward > 0.3 * distance)
         return int(near.sum()) < _AHEAD_OBJECTS
 
     def _make_room(self, head: Pose) -> bool:

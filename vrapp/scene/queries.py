@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from vrapp.core import maths
+from vrapp.core import floats, maths
 from vrapp.core.maths import Array
 from vrapp.core.pose import Pose
 from vrapp.core.scene import ObjectState, SceneArrays, handle_of
@@ -36,7 +36,7 @@ class Hit:
 
 def touchable(arrays: SceneArrays) -> np.ndarray:
     """(N,) bool: shown and not on its way out."""
-    shown: np.ndarray = (arrays.state > ObjectState.FREE) & (arrays.state < ObjectState.SHRINKING)
+    shown: np.ndarray = (arrays.state > int(ObjectState.FREE)) & (arrays.state < int(ObjectState.SHRINKING))
     return shown & (arrays.growth > 0)
 
 
@@ -159,14 +159,9 @@ class _Box:
 
     def __init__(self, arrays: SceneArrays, slot: int) -> None:
         scale = float(arrays.size[slot]) * float(arrays.growth[slot]) / 2
-        x, y, z, w = arrays.orientation[slot].tolist()
-        axes = (
-            (1 - 2 * (y * y + z * z), 2 * (x * y + z * w), 2 * (x * z - y * w)),
-            (2 * (x * y - z * w), 1 - 2 * (x * x + z * z), 2 * (y * z + x * w)),
-            (2 * (x * z + y * w), 2 * (y * z - x * w), 1 - 2 * (x * x + y * y)),
-        )
         lower, upper = arrays.box[slot].tolist()
         self._centre = arrays.position[slot].tolist()
+        axes = floats.axes(arrays.orientation[slot].tolist())
         self._sides = [
             (axis, (low + high) * scale, (high - low) * scale)
             for axis, low, high in zip(axes, lower, upper, strict=True)
