@@ -22,6 +22,8 @@ void main() {
     vec2 along = vec2((sw + se) - (nw + ne), (nw + sw) - (ne + se));
     float least = max((nw + ne + sw + se) * 0.25 * BRIGHT_SHARE, LEAST);
     along = clamp(along / (min(abs(along.x), abs(along.y)) + least), -LONGEST_PIXELS, LONGEST_PIXELS) / size;
-    vec3 a = textureLod(picture, at - along / 6.0, 0.0).rgb, b = textureLod(picture, at + along / 6.0, 0.0).rgb;
+    vec2 first = (vec2(low) + 0.5) / size, last = (vec2(high) + 0.5) / size;  // nothing of the other eye
+    vec3 a = textureLod(picture, clamp(at - along / 6.0, first, last), 0.0).rgb;
+    vec3 b = textureLod(picture, clamp(at + along / 6.0, first, last), 0.0).rgb;
     pixel = vec4(for_target(0.5 * (a + b)), 1.0);
 }

@@ -25,6 +25,8 @@ class Eye:
     pixels: np.ndarray | None
     pose: Pose
     fov: tuple[float, float, float, float]
+    depth: np.ndarray | None = None
+    depth_range: tuple[float, float, float, float] | None = None  # min, max, near_z, far_z; None without depth
 
 
 @dataclass
@@ -41,9 +43,9 @@ class SimFrames(SimSpace):
 
     def __init__(self) -> None:
         self.period_ns, self.now = 11_111_111, 5_000_000_000
-        self.formats = [0x8058, 0x8C43, 0x881A]
+        self.formats = [0x8058, 0x8C43, 0x881A, 0x8CAC]
         self.blend_modes = [xr.EnvironmentBlendMode.OPAQUE]
-        self.capture = False
+        self.capture = self.refuses_depth = False
         self.held_back_s = 0.0  # how long xrWaitFrame takes in these states, real seconds
         self.hold_back_in: tuple[xr.SessionState, ...] = (S.SYNCHRONIZED, S.STOPPING)
         self.frames: list[Frame] = []
@@ -64,6 +66,10 @@ class SimFrames(SimSpace):
         if number(i.format) not in self.formats:
             raise Refused(R.ERROR_SWAPCHAIN_FORMAT_UNSUPPORTED, hex(number(i.format)))
         self.get(session, "session")
+        wanted = xr.SwapchainUsageFlags(int(number(i.usage_flags)))
+        is_depth = number(i.format) in sim_images.DEPTH_FORMATS
+        if is_depth != bool(wanted & xr.SwapchainUsageFlags.DEPTH_STENCIL_ATTACHMENT_BIT):
+            raise Refused(R.ERROR_VALIDATION_FAILURE, "usage does not suit the format")
         textures = [sim_images.make_texture(number(i.format), i.width, i.height) for _ in range(3)]
         size = (i.width, i.height)
         self.new("swapchain", session, out, textures=textures, size=size, acquired=[], waited=False, last=None, turn=-1)
@@ -148,4 +154,23 @@ class SimFrames(SimSpace):
             raise Refused(R.ERROR_SWAPCHAIN_RECT_INVALID, "rectangle")
         pixels = sim_images.read_texture(swapchain.textures[swapchain.last], *swapchain.size) if self.capture else None
         f = view.fov
-        return Eye(pixels, take_pose(view.pose), (f.angle_left, f.angle_right, f.angle_up, f.angle_down))
+        eye = Eye(pixels, take_pose(view.pose), (f.angle_left, f.angle_right, f.angle_up, f.angle_down))
+        info = self.chained(view._next, T.COMPOSITION_LAYER_DEPTH_INFO_KHR, xr.CompositionLayerDepthInfoKHR)
+        if info is not None:
+            self._take_depth(info, eye)
+        return eye
+
+    def _take_depth(self, info: Any, eye: Eye) -> None:
+        if "XR_KHR_composition_layer_depth" not in self.extensions_on():
+            raise Refused(R.ERROR_LAYER_INVALID, "depth without its extension")
+        chain = self.get(info.sub_image.swapchain, "swapchain")
+        if chain.last is None or chain.acquired:
+            raise Refused(R.ERROR_LAYER_INVALID, "submitted a depth image that is not released")
+        near_z, far_z = info.near_z, info.far_z
+        if not (0 <= info.min_depth <= info.max_depth <= 1 and near_z >= 0 and far_z >= 0 and near_z != far_z):
+            raise Refused(R.ERROR_LAYER_INVALID, "depth range")
+        if self.refuses_depth:
+            raise Refused(R.ERROR_LAYER_INVALID)
+        eye.depth_range = (info.min_depth, info.max_depth, near_z, far_z)
+        if self.capture:
+            eye.depth = sim_images.read_depth(chain.textures[chain.last], *chain.size)

@@ -9,6 +9,8 @@ import numpy as np
 
 _gl = ctypes.CDLL("libGL.so.1")
 _TEXTURE_2D, _BINDING, _RGBA, _UNSIGNED_BYTE, _PACK_ALIGNMENT = 0x0DE1, 0x8069, 0x1908, 0x1401, 0x0D05
+_DEPTH, _FLOAT = 0x1902, 0x1406
+DEPTH_FORMATS = (0x81A5, 0x81A6, 0x8CAC)  # GL_DEPTH_COMPONENT16, 24, 32F
 _gl.glGetTexImage.argtypes = [c_uint, c_int, c_uint, c_uint, c_void_p]
 
 
@@ -30,10 +32,19 @@ def delete_textures(names: list[int]) -> None:
 
 def read_texture(name: int, width: int, height: int) -> np.ndarray:
     """(height, width, 4) uint8 as stored, bottom row first."""
-    pixels, before = np.empty((height, width, 4), np.uint8), c_int()
+    return _read(name, _RGBA, _UNSIGNED_BYTE, np.empty((height, width, 4), np.uint8))
+
+
+def read_depth(name: int, width: int, height: int) -> np.ndarray:
+    """(height, width) float32, bottom row first."""
+    return _read(name, _DEPTH, _FLOAT, np.empty((height, width), np.float32))
+
+
+def _read(name: int, layout: int, kind: int, pixels: np.ndarray) -> np.ndarray:
+    before = c_int()
     _gl.glGetIntegerv(_BINDING, byref(before))
     _gl.glBindTexture(_TEXTURE_2D, name)
     _gl.glPixelStorei(_PACK_ALIGNMENT, 1)
-    _gl.glGetTexImage(_TEXTURE_2D, 0, _RGBA, _UNSIGNED_BYTE, pixels.ctypes.data)
+    _gl.glGetTexImage(_TEXTURE_2D, 0, layout, kind, pixels.ctypes.data)
     _gl.glBindTexture(_TEXTURE_2D, before.value)
     return pixels

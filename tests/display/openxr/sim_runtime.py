@@ -13,6 +13,7 @@ from typing import Any
 import xr
 from sim_base import R, Refused, T, number
 from sim_frames import S, SimFrames
+from sim_space import Mask
 
 from vrapp.core.pose import Pose
 
@@ -20,7 +21,7 @@ ALL_EXTENSIONS = (
     "XR_KHR_opengl_enable", "XR_MNDX_egl_enable", "XR_KHR_convert_timespec_time", "XR_EXT_local_floor",
     "XR_EXT_hand_tracking", "XR_EXT_hand_interaction", "XR_EXT_eye_gaze_interaction",
     "XR_EXT_hp_mixed_reality_controller", "XR_FB_display_refresh_rate", "XR_KHR_visibility_mask",
-    "XR_EXT_user_presence",
+    "XR_EXT_user_presence", "XR_KHR_composition_layer_depth",
 )  # fmt: skip
 
 
@@ -74,6 +75,14 @@ class SimulatedRuntime(SimFrames):
         session = cast(self.alive("session")[0], xr.Session)
         if "XR_EXT_user_presence" in self._on and self.presence_supported:
             self._events.append(xr.EventDataUserPresenceChangedEXT(session=session, is_user_present=present))
+
+    def turn_lens_wheel(self, eye: int, mask: Mask) -> None:
+        """The runtime's mask of one eye changes."""
+        self.masks[eye] = mask
+        session, stereo = cast(self.alive("session")[0], xr.Session), xr.ViewConfigurationType.PRIMARY_STEREO
+        self._events.append(
+            xr.EventDataVisibilityMaskChangedKHR(session=session, view_configuration_type=stereo, view_index=eye)
+        )
 
     def recentre(self, kind: xr.ReferenceSpaceType, base: Pose) -> None:
         """By the user, through the runtime: ``kind`` lies there from now on."""

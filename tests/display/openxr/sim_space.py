@@ -18,6 +18,8 @@ POSE_VALID = 15  # position and orientation, valid and tracked
 EYE_OFFSET_M = 0.032
 FOVS = ((-0.9, 0.7, 0.75, -0.8), (-0.7, 0.9, 0.75, -0.8))  # left, right, up, down, radians
 
+Mask = tuple[list[tuple[float, float]], list[int]]  # vertices, indices of triangles
+
 
 class SimSpace(SimInput):
     """``bases``: reference spaces; ``head``, ``grips``, ``gaze``, ``joints``: the user; None is not tracked."""
@@ -38,6 +40,7 @@ class SimSpace(SimInput):
         self.aim_from_grip = Pose(vec3(0, 0.02, -0.05), quat_from_yaw_pitch(0, -0.5))
         self.gaze: Pose | None = None
         self.joints: dict[int, np.ndarray | None] = {1: None, 2: None}  # (26, 8) in the tracking frame
+        self.masks: list[Mask] = [([], []), ([], [])]
         super().__init__()
 
     # Spaces and views.
@@ -110,6 +113,24 @@ class SimSpace(SimInput):
                 put_pose(out[k].pose, base.inverse() @ head @ offset)
                 f = out[k].fov
                 f.angle_left, f.angle_right, f.angle_up, f.angle_down = fov
+
+    def xrGetVisibilityMaskKHR(self, session: Any, views: Any, eye: Any, kind: Any, mask: Any) -> None:
+        self.get(session, "session")
+        if "XR_KHR_visibility_mask" not in self._on:
+            raise Refused(R.ERROR_FUNCTION_UNSUPPORTED, "the visibility mask is not enabled")
+        if number(kind) != xr.VisibilityMaskTypeKHR.HIDDEN_TRIANGLE_MESH.value:
+            raise Refused(R.ERROR_VALIDATION_FAILURE, "not the hidden triangles")
+        vertices, indices = self.masks[number(eye)]
+        m = mask.contents
+        m.vertex_count_output, m.index_count_output = len(vertices), len(indices)
+        if m.vertex_capacity_input == 0 and m.index_capacity_input == 0:
+            return
+        if m.vertex_capacity_input < len(vertices) or m.index_capacity_input < len(indices):
+            raise Refused(R.ERROR_SIZE_INSUFFICIENT, "buffer too small")
+        for k, (x, y) in enumerate(vertices):
+            m.vertices[k].x, m.vertices[k].y = x, y
+        for k, index in enumerate(indices):
+            m.indices[k] = index
 
     # Hands.
 

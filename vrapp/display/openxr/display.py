@@ -49,7 +49,8 @@ class OpenXRDisplay:
         self._desk = _open_desk(clock, mirror_size, title, wishes)
         self.ctx: Any = self._desk.ctx
         self._mirror = Mirror(self._desk) if isinstance(self._desk, DesktopDisplay) else None
-        self._link = HeadsetLink(self.ctx, clock, surfaceless=self._mirror is None, wishes=wishes)
+        rest = self._desk.target().framebuffers[0]
+        self._link = HeadsetLink(self.ctx, clock, self._mirror is None, wishes, rest)
         self._input = HeadsetOrDesk(self)
         self._worn: Headset | None = None  # the headset that this frame was begun on
         self._failure: xr.XrException | None = None  # met within the frame, dealt with after it

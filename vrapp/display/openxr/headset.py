@@ -18,7 +18,7 @@ from vrapp.core.clock import Clock
 from vrapp.core.display import FrameTiming, Target
 from vrapp.core.input import InputSnapshot
 from vrapp.core.pose import View
-from vrapp.display.openxr import refresh, swapchains, views
+from vrapp.display.openxr import refresh, stereo, views
 from vrapp.display.openxr.binding import graphics_binding
 from vrapp.display.openxr.frame_wait import FrameWait
 from vrapp.display.openxr.headset_input import HeadsetInput
@@ -28,6 +28,7 @@ from vrapp.display.openxr.results import describe
 from vrapp.display.openxr.session_state import Duty, SessionStateMachine
 from vrapp.display.openxr.spaces import Stage
 from vrapp.display.openxr.time_bridge import TimeBridge
+from vrapp.display.openxr.visibility import VisibilityMasks
 from vrapp.display.openxr.wishes import Wishes
 
 _log = logging.getLogger(__name__)
@@ -60,18 +61,21 @@ class Headset:
             made.destroys(self.stage.close)
             self.size = views.recommended_size(instance.handle, instance.system_id, wishes.resolution_scale)
             self._blend_mode = views.blend_mode(instance.handle, instance.system_id)
-            chosen = swapchains.choose_format([int(f) for f in xr.enumerate_swapchain_formats(self._session)])
-            self._eyes: list[swapchains.EyeSwapchain] = []
-            for _ in range(2):
-                eye = swapchains.EyeSwapchain(self._session, ctx, self.size, chosen)
-                made.destroys(eye.close)
-                self._eyes.append(eye)
+            self._masks = VisibilityMasks(instance.handle, self._session, instance.extensions)
+            takes_depth = wishes.depth and stereo.DEPTH_EXTENSION in instance.extensions
+            self._picture = stereo.StereoPicture(self._session, ctx, self.size, takes_depth)
+            made.destroys(self._picture.close)
             self._input = HeadsetInput(instance, self._session, self.stage, wishes.comfort)
             made.destroys(self._input.close)
             if wishes.refresh_hz and refresh.EXTENSION in instance.extensions:
                 refresh.request_rate(self._session, wishes.refresh_hz)
             self._bridge = TimeBridge(clock, instance.handle, instance.extensions)
             self._owned = made.pop_all()
+
+    @property
+    def has_depth(self) -> bool:
+        """Depth is handed in with the picture."""
+        return self._picture.has_depth
 
     @property
     def attended(self) -> bool:
@@ -99,6 +103,10 @@ class Headset:
             change = cast(byref(event), POINTER(xr.EventDataReferenceSpaceChangePending)).contents
             self.stage.measure_again(int(change.change_time))
             _log.info("The headset was recentred.")
+        elif kind == xr.StructureType.EVENT_DATA_VISIBILITY_MASK_CHANGED_KHR.value:
+            mask = cast(byref(event), POINTER(xr.EventDataVisibilityMaskChangedKHR)).contents
+            if mask.session == self._session:
+                self._masks.refresh(int(mask.view_index))
         elif kind == xr.StructureType.EVENT_DATA_USER_PRESENCE_CHANGED_EXT.value:
             self._take_presence(cast(byref(event), POINTER(xr.EventDataUserPresenceChangedEXT)).contents)
         elif kind == xr.StructureType.EVENT_DATA_EVENTS_LOST.value:
@@ -160,40 +168,37 @@ class Headset:
     def locate_views(self) -> tuple[View, ...] | None:
         """Both eyes in the stage at this frame's display time, None while the head is not tracked at all."""
         self._views = views.locate(self._session, self.stage.space, int(self._frame_state.predicted_display_time))
-        return None if self._views is None else tuple(views.view_from(v, self.size) for v in self._views)
+        if self._views is None:
+            return None
+        return tuple(
+            views.view_from(view, self.size, hidden)
+            for view, hidden in zip(self._views, self._masks.hidden, strict=True)
+        )
 
     def acquire(self) -> Target:
         """The images of both eyes, to be drawn now."""
-        framebuffers = tuple(eye.acquire() for eye in self._eyes)
+        target = self._picture.acquire()
         self._drawn = True
-        return Target(framebuffers, srgb_encode=self._eyes[0].format.shader_encodes)
+        return target
 
     def drawn_framebuffer(self) -> Any | None:
         """The left eye's picture of this frame, until ``end_frame``; None where nothing was drawn."""
-        return self._eyes[0].acquire() if self._drawn else None
+        return self._picture.left() if self._drawn else None
 
     def end_frame(self) -> None:
         """Release what was acquired and submit it, or submit nothing; always ends what was begun."""
         if self._frame_state is None:
             return
         state, self._frame_state = self._frame_state, None
-        for eye in self._eyes:
-            eye.release()
-        eyes = self._projection_views() if self._drawn and self._views is not None else None
+        self._picture.release()
         layers = []
-        if eyes is not None and state.should_render:
-            projection = xr.CompositionLayerProjection(space=self.stage.space, views=eyes)
+        if self._drawn and self._views is not None and state.should_render:
+            projection = self._picture.layer(self.stage.space, self._views)
             layers.append(byref(projection))
         info = xr.FrameEndInfo(
             display_time=state.predicted_display_time, environment_blend_mode=self._blend_mode, layers=layers
         )
         xr.end_frame(self._session, info)
-
-    def _projection_views(self) -> list[Any]:
-        return [
-            xr.CompositionLayerProjectionView(pose=view.pose, fov=view.fov, sub_image=eye.sub_image())
-            for view, eye in zip(self._views or (), self._eyes, strict=True)
-        ]
 
     def leave(self) -> None:
         """Ask the runtime to wind the session down, and go along until it has."""

@@ -8,7 +8,7 @@ from typing import Any
 import xr
 
 from vrapp.core.errors import DisplayUnavailable, GraphicsError
-from vrapp.display.openxr import binding, refresh, time_bridge
+from vrapp.display.openxr import binding, refresh, stereo, time_bridge, visibility
 from vrapp.display.openxr.owned import Owned
 from vrapp.display.openxr.results import check
 
@@ -21,6 +21,8 @@ OPTIONAL_EXTENSIONS = (
     "XR_EXT_hand_interaction",
     "XR_EXT_eye_gaze_interaction",
     "XR_EXT_user_presence",
+    visibility.EXTENSION,
+    stereo.DEPTH_EXTENSION,
     refresh.EXTENSION,
 )
 _VERSIONS = ((1, 1), (1, 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import xr
@@ -22,6 +23,7 @@ _SLOWEST_RETRY_NS = 30_000_000_000
 #: A session that fails this often without one good frame is not tried again.
 _MOST_FAILURES = 5
 _NEVER_NS = 2**63 - 1
+_OF_LAYERS = (xr.LayerInvalidError, xr.ValidationFailureError, xr.SwapchainRectInvalidError)
 
 _SENTENCES = {
     Remedy.WAIT: "No headset is connected to the OpenXR runtime; connect and switch it on",
@@ -38,12 +40,13 @@ class HeadsetLink:
     for a headset costs one quick call; only a lost runtime means connecting anew.
     """
 
-    def __init__(self, ctx: Any, clock: Clock, surfaceless: bool, wishes: Wishes) -> None:
+    def __init__(self, ctx: Any, clock: Clock, surfaceless: bool, wishes: Wishes, rest: Any) -> None:
+        """``rest``: the framebuffer to use when the headset's are gone."""
         self.headset: Headset | None = None
         self.lost: str | None = None
         self.runtime = self.system = ""
         self._ctx, self._clock, self._surfaceless = ctx, clock, surfaceless
-        self._wishes = wishes
+        self._wishes, self._rest = wishes, rest
         self._instance: Instance | None = None
         self._failures = 0
         self._next_try_ns = 0
@@ -95,6 +98,9 @@ class HeadsetLink:
     def lose(self, error: xr.XrException) -> None:
         """Close what the error has made useless and note when to try again."""
         remedy = remedy_for(error)
+        if isinstance(error, _OF_LAYERS) and self.headset is not None and self.headset.has_depth:
+            # It takes the picture's depth ill, though it said that it takes any: the next session goes without.
+            self._wishes = replace(self._wishes, depth=False)
         self._close_headset()
         if remedy in (Remedy.INSTANCE, Remedy.STOP) or (remedy is Remedy.SESSION and self._failures):
             self._close_instance()
@@ -130,6 +136,7 @@ class HeadsetLink:
     def _close_headset(self) -> None:
         if self.headset is not None:
             headset, self.headset = self.headset, None
+            self._rest.use()  # ModernGL returns to the one in use, which must not be a deleted one
             headset.close()
 
     def _close_instance(self) -> None:

@@ -39,15 +39,18 @@ def choose_format(offered: list[int]) -> Format:
     raise xr.SwapchainFormatUnsupportedError(f"the runtime offers only {[hex(f) for f in offered]}")
 
 
-class EyeSwapchain:
-    """One eye's swapchain, with a framebuffer around each of its images. Acquire, draw, release."""
+#: GL_DEPTH_COMPONENT32F: what the picture is drawn with, and precise enough for reversed depth.
+DEPTH_FORMAT = 0x8CAC
 
-    def __init__(self, session: Any, ctx: Any, size: tuple[int, int], chosen: Format) -> None:
-        self.size, self.format = size, chosen
-        usage = xr.SwapchainUsageFlags
+
+class Swapchain:
+    """Images of one eye, in turn. ``names`` are their GL textures, which stay the runtime's."""
+
+    def __init__(self, session: Any, size: tuple[int, int], gl_format: int, usage: Any) -> None:
+        self.size = size
         info = xr.SwapchainCreateInfo(
-            usage_flags=usage.COLOR_ATTACHMENT_BIT | usage.SAMPLED_BIT | usage.TRANSFER_SRC_BIT,
-            format=chosen.gl, sample_count=1, width=size[0], height=size[1], face_count=1, array_size=1, mip_count=1,
+            usage_flags=usage, format=gl_format, sample_count=1, width=size[0], height=size[1],
+            face_count=1, array_size=1, mip_count=1,
         )  # fmt: skip
         self._acquired: int | None = None
         self._waited = False
@@ -55,21 +58,16 @@ class EyeSwapchain:
             self.handle = xr.create_swapchain(session, info)
             made.destroys(xr.destroy_swapchain, self.handle)
             images = xr.enumerate_swapchain_images(self.handle, xr.SwapchainImageOpenGLKHR)
-            self._framebuffers = []
-            for image in images:
-                texture = ctx.external_texture(int(image.image), size, 4, 0, chosen.dtype)  # stays the runtime's
-                self._framebuffers.append(ctx.framebuffer([texture]))
-                made.callback(self._framebuffers[-1].release)
+            self.names = [int(image.image) for image in images]
             self._owned = made.pop_all()
 
-    def acquire(self) -> Any:
-        """The framebuffer to draw into until ``release``."""
+    def acquire(self) -> int:
+        """Index of the image to draw into until ``release``."""
         if self._acquired is None:
-            index = xr.acquire_swapchain_image(self.handle, xr.SwapchainImageAcquireInfo())
-            self._acquired = int(index)
+            self._acquired = int(xr.acquire_swapchain_image(self.handle, xr.SwapchainImageAcquireInfo()))
             xr.wait_swapchain_image(self.handle, xr.SwapchainImageWaitInfo(timeout=_WAIT_NS))
             self._waited = True
-        return self._framebuffers[self._acquired]
+        return self._acquired
 
     def release(self) -> None:
         """Give the image to the compositor; nothing where there is none that was waited for."""
@@ -84,5 +82,26 @@ class EyeSwapchain:
         )
 
     def close(self) -> None:
-        """Drop the framebuffers, then the swapchain; the textures are the runtime's."""
+        """Destroy it."""
         self._owned.close()
+
+
+class EyeSwapchain(Swapchain):
+    """Colour, with a framebuffer around each image."""
+
+    def __init__(self, session: Any, ctx: Any, size: tuple[int, int], chosen: Format) -> None:
+        usage = xr.SwapchainUsageFlags
+        bits = usage.COLOR_ATTACHMENT_BIT | usage.SAMPLED_BIT | usage.TRANSFER_SRC_BIT
+        super().__init__(session, size, chosen.gl, bits)
+        self.format = chosen
+        self._framebuffers = []
+        with self._owned as made:  # destroyed again where one of these fails
+            for name in self.names:
+                texture = ctx.external_texture(name, size, 4, 0, chosen.dtype)
+                self._framebuffers.append(ctx.framebuffer([texture]))
+                made.callback(self._framebuffers[-1].release)
+            self._owned = made.pop_all()
+
+    def framebuffer(self) -> Any:
+        """The one to draw into until ``release``."""
+        return self._framebuffers[self.acquire()]

@@ -8,6 +8,7 @@ from typing import Any
 import xr
 
 from vrapp.core.errors import DisplayUnavailable
+from vrapp.core.maths import Array
 from vrapp.core.pose import Fov, View
 from vrapp.display.openxr.spaces import pose_from
 
@@ -45,8 +46,8 @@ def locate(session: Any, stage: Any, xr_time: int) -> list[Any] | None:
     return list(views) if known else None
 
 
-def view_from(view: Any, size: tuple[int, int]) -> View:
-    """An XrView as a View with a framebuffer of its own."""
+def view_from(view: Any, size: tuple[int, int], hidden: Array | None) -> View:
+    """An XrView as a View with a framebuffer of its own; ``hidden`` as in View."""
     f = view.fov
     tangents = (math.tan(f.angle_left), math.tan(f.angle_right), math.tan(f.angle_up), math.tan(f.angle_down))
-    return View(pose_from(view.pose), Fov(*tangents), (0, 0, *size))
+    return View(pose_from(view.pose), Fov(*tangents), (0, 0, *size), hidden)

@@ -1,0 +1,98 @@
+"""The pictures of both eyes, and how they are handed in: OpenXR 1.1, section 10.6 "Frame Submission".
+
+Depth goes along where the runtime takes it (XR_KHR_composition_layer_depth): then it can correct for the
+head's motion by place, not by direction alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import xr
+
+from vrapp.core.display import Target
+from vrapp.core.pose import NEAR_M
+from vrapp.display.openxr import swapchains
+from vrapp.display.openxr.owned import Owned
+from vrapp.display.openxr.results import describe
+from vrapp.display.openxr.swapchains import EyeSwapchain, Swapchain
+
+_log = logging.getLogger(__name__)
+
+DEPTH_EXTENSION = "XR_KHR_composition_layer_depth"
+
+
+class StereoPicture:
+    """Owner of the swapchains. Acquire, draw both eyes, release, then ``layer``."""
+
+    def __init__(self, session: Any, ctx: Any, size: tuple[int, int], depth: bool) -> None:
+        """``depth``: hand it in, too, if the runtime has a format for it."""
+        offered = [int(f) for f in xr.enumerate_swapchain_formats(session)]
+        chosen = swapchains.choose_format(offered)
+        self._depths: list[Swapchain] = []
+        self._kept: list[Any] = []  # structures that the layer points to: `next` holds no reference
+        with Owned() as made:
+            self._colours: list[EyeSwapchain] = []
+            for _ in range(2):
+                self._colours.append(EyeSwapchain(session, ctx, size, chosen))
+                made.destroys(self._colours[-1].close)
+            if depth and swapchains.DEPTH_FORMAT in offered:
+                self._add_depth(session, size, made)
+            self._owned = made.pop_all()
+
+    def _add_depth(self, session: Any, size: tuple[int, int], made: Owned) -> None:
+        usage = xr.SwapchainUsageFlags.DEPTH_STENCIL_ATTACHMENT_BIT
+        try:
+            with Owned() as depths:
+                for _ in range(2):
+                    self._depths.append(Swapchain(session, size, swapchains.DEPTH_FORMAT, usage))
+                    depths.destroys(self._depths[-1].close)
+                made.push(depths.pop_all())
+        except (xr.SwapchainFormatUnsupportedError, xr.FeatureUnsupportedError, xr.LimitReachedError) as e:
+            self._depths = []
+            _log.info("The OpenXR runtime takes no depth (%s).", describe(e))
+
+    @property
+    def has_depth(self) -> bool:
+        """Depth is handed in."""
+        return bool(self._depths)
+
+    def acquire(self) -> Target:
+        """The images of both eyes, to be drawn now."""
+        framebuffers = tuple(eye.framebuffer() for eye in self._colours)
+        depths = tuple(eye.names[eye.acquire()] for eye in self._depths)
+        return Target(framebuffers, self._colours[0].format.shader_encodes, depths)
+
+    def left(self) -> Any:
+        """The left eye's framebuffer of this frame."""
+        return self._colours[0].framebuffer()
+
+    def release(self) -> None:
+        """Give all that was acquired to the compositor."""
+        for eye in (*self._colours, *self._depths):
+            eye.release()
+
+    def layer(self, space: Any, views: Sequence[Any]) -> Any:
+        """The XrCompositionLayerProjection for ``views`` (located XrViews) in ``space``; lives until the next one.
+
+        Depth is reversed: 0 infinitely far (``near_z``), 1 at the near plane (``far_z``), which the extension
+        wants told just so: near_z belongs to min_depth, and may be infinite and greater than far_z.
+        """
+        self._kept = [
+            xr.CompositionLayerDepthInfoKHR(
+                sub_image=eye.sub_image(), min_depth=0.0, max_depth=1.0, near_z=math.inf, far_z=NEAR_M
+            )
+            for eye in self._depths
+        ] or [None, None]
+        eyes = [
+            xr.CompositionLayerProjectionView(pose=view.pose, fov=view.fov, sub_image=colour.sub_image(), next=depth)
+            for view, colour, depth in zip(views, self._colours, self._kept, strict=True)
+        ]
+        return xr.CompositionLayerProjection(space=space, views=eyes)
+
+    def close(self) -> None:
+        """Destroy the swapchains, last made first."""
+        self._owned.close()
