@@ -50,7 +50,7 @@ class Room:
                 if event.act is Act.DISMISS:
                     self.store.shrink(event.handle)
             for slot in self.store.advance(DT):
-                handle = self.store.handle(int(slot))
+                handle = self.store.handle(slot)
                 self.physics.removed(handle)
                 self.store.remove(handle)
             self.events += events

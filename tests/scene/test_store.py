@@ -76,7 +76,7 @@ def test_growing_keeps_the_foot_on_the_ground() -> None:
 def test_a_paused_object_waits_for_its_mesh() -> None:
     store = SceneStore()
     slot = store.slot(store.add(generated(0), at(0, 0.5, 0), 1.0, 1, 0))
-    store.advance(0.3, np.array([slot]))
+    store.advance(0.3, [slot])
     assert store.growth[slot] == 0
     store.advance(0.3)
     assert store.growth[slot] > 0
@@ -94,7 +94,7 @@ def test_shrinking_keeps_what_lies_on_its_side_on_the_ground_and_ends() -> None:
     assert store.mark[slot] == Mark.NONE
     assert len(store.advance(SHRINK_S / 2)) == 0
     assert store.position[slot, 1] == pytest.approx(0.15 * float(store.growth[slot]), abs=1e-5)
-    assert store.advance(SHRINK_S).tolist() == [slot]
+    assert store.advance(SHRINK_S) == [slot]
     assert store.alive(handle), "the owner removes it"
 
 

@@ -97,6 +97,7 @@ class SceneManager:
         self._wanted_near: deque[tuple[int, int]] = deque(maxlen=8)  # (category, handle) of "more like this"
         self._waiting: list[int] = []  # slots whose mesh is not uploaded yet
         self._start_size = len(plan)
+        self._unseen_s = 0.0  # since the last look
         self._last_ns = self._next_place_ns = self._next_turnover_ns = self._next_look_ns = 0
 
     @property
@@ -127,12 +128,14 @@ class SceneManager:
         self._last_ns = now_ns
         for event in events:
             self._act(event)
-        self.store.interest *= np.float32(0.5 ** (dt_s / _INTEREST_HALF_LIFE_S))
         self._advance(dt_s)
+        self._unseen_s += dt_s
         if not asks:
             return
         if now_ns >= self._next_look_ns:
             self._next_look_ns = now_ns + _LOOK_NS
+            self.store.interest *= np.float32(0.5 ** (self._unseen_s / _INTEREST_HALF_LIFE_S))
+            self._unseen_s = 0.0
             self._retire_far(head)
         self._place_next(head, now_ns)
         self._bank.update(frame_index, self._propose)
@@ -167,8 +170,8 @@ class SceneManager:
     def _advance(self, dt_s: float) -> None:
         arena, store = self._arena, self.store
         self._waiting = [s for s in self._waiting if not arena.resident(int(store.mesh_id[s]))]
-        for slot in store.advance(dt_s, np.array(self._waiting, np.int64)):
-            self._remove(store.handle(int(slot)))
+        for slot in store.advance(dt_s, self._waiting):
+            self._remove(store.handle(slot))
 
     def _remove(self, handle: int) -> None:
         slot = self.store.slot(handle)

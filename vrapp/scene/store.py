@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from vrapp.core import maths
+from vrapp.core import floats, maths
 from vrapp.core.generation import GeneratedObject
 from vrapp.core.mesh import LATENT_DIM
 from vrapp.core.pose import Pose
@@ -55,6 +55,7 @@ class SceneStore:
         self._count = 0  # slots ever used: everything beyond is free
         self._free: list[int] = []  # heap, so that low slots are used first and the arrays stay dense
         self._alive = 0
+        self._changing: set[int] = set()  # slots that grow or shrink: few, so that no frame looks through all
         self._view: SceneArrays | None = None
 
     def __len__(self) -> int:
@@ -89,6 +90,7 @@ class SceneStore:
         self.interest[slot], self.interest_ns[slot] = 0.0, now_ns
         self._set_anchor(slot)
         if not grown:
+            self._changing.add(slot)
             self.position[slot] = self.anchor[slot]
         return self.handle(slot)
 
@@ -126,10 +128,11 @@ class SceneStore:
     def shrink(self, handle: int) -> None:
         """Let an object shrink away; ``advance`` reports when it is gone. No effect on one that shrinks already."""
         slot = self.slot(handle)
-        if self.state[slot] == ObjectState.SHRINKING:
+        if int(self.state[slot]) == ObjectState.SHRINKING:
             return
         self.state[slot] = ObjectState.SHRINKING
         self.kept[slot], self.mark[slot] = False, Mark.NONE
+        self._changing.add(slot)
         self._set_anchor(slot)
 
     def remove(self, handle: int) -> int:
@@ -139,6 +142,7 @@ class SceneStore:
         self.state[slot], self.mesh_id[slot], self.mark[slot] = ObjectState.FREE, -1, Mark.NONE
         self.growth[slot], self.radius[slot] = 0.0, 0.0
         self.generation[slot] += 1
+        self._changing.discard(slot)
         heapq.heappush(self._free, slot)
         self._alive -= 1
         return mesh_id
@@ -157,35 +161,43 @@ class SceneStore:
         """Handles of all living objects, by slot."""
         return (self.handle(int(s)) for s in np.flatnonzero(self.state[: self._count] != ObjectState.FREE))
 
-    def advance(self, dt_s: float, paused: np.ndarray | None = None) -> np.ndarray:
-        """Grow and shrink everything by ``dt_s`` seconds; ``paused`` slots (mesh not uploaded yet) stay.
+    def advance(self, dt_s: float, paused: Collection[int] = ()) -> list[int]:
+        """Grow and shrink everything by ``dt_s`` seconds; of what grows, ``paused`` slots (mesh not there yet) stay.
 
         Returns the slots that have shrunk to nothing, for the caller to remove.
         """
-        n = self._count
-        state, phase = self.state[:n], self.phase[:n]
-        growing, shrinking = state == ObjectState.GROWING, state == ObjectState.SHRINKING
-        if paused is not None and len(paused):
-            growing[paused] = False
-        moving = np.flatnonzero(growing | shrinking)
-        if not len(moving):
-            return moving
-        phase[growing] += dt_s / GROW_S
-        phase[shrinking] -= dt_s / SHRINK_S
-        np.clip(phase, 0, 1, out=phase)
-        t = phase[moving]
-        self.growth[moving] = t * t * (3 - 2 * t)
-        scale = (self.size[moving] * self.growth[moving])[:, None]
-        offset = maths.rotate(self.orientation[moving], self.pivot[moving])
-        self.position[moving] = self.anchor[moving] - offset * scale
-        state[growing & (phase >= 1)] = ObjectState.RESTING
-        return np.flatnonzero(shrinking & (phase <= 0))
+        gone: list[int] = []
+        for slot in sorted(self._changing):
+            state, phase = int(self.state[slot]), float(self.phase[slot])
+            if state == ObjectState.SHRINKING:
+                phase = max(phase - dt_s / SHRINK_S, 0.0)
+                if phase == 0:
+                    gone.append(slot)
+            elif state != ObjectState.GROWING:
+                self._changing.discard(slot)
+                continue
+            elif slot in paused:
+                continue
+            else:
+                phase = min(phase + dt_s / GROW_S, 1.0)
+                if phase == 1:
+                    self.state[slot] = ObjectState.RESTING
+            self._scale(slot, phase)
+        return gone
+
+    def _scale(self, slot: int, phase: float) -> None:
+        """Draw an object at this phase of growing; its anchor stays where it is."""
+        growth = phase * phase * (3 - 2 * phase)
+        self.phase[slot], self.growth[slot] = phase, growth
+        scale = float(self.size[slot]) * growth
+        offset = floats.rotate(self.orientation[slot].tolist(), self.pivot[slot].tolist())
+        self.position[slot] = [a - d * scale for a, d in zip(self.anchor[slot].tolist(), offset, strict=True)]
 
     def _set_anchor(self, slot: int) -> None:
         """Growing and shrinking keep the object's lowest point where it is, however it lies."""
         down = maths.vec3(0, lowest_corner(self.box[slot], self.orientation[slot]), 0)
         self.pivot[slot] = maths.rotate(maths.quat_conjugate(self.orientation[slot]), down)
-        drawn = 1.0 if self.state[slot] == ObjectState.GROWING else float(self.growth[slot])
+        drawn = 1.0 if int(self.state[slot]) == ObjectState.GROWING else float(self.growth[slot])
         self.anchor[slot] = self.position[slot] + down * self.size[slot] * drawn
 
     def _double(self) -> None:
