@@ -107,6 +107,17 @@ class TestProbe:
         with pytest.raises(DisplayUnavailable, match=r"mine\.json' is missing"):
             probe.require_runtime()
 
+    def test_a_library_that_is_gone(self, tmp_path: Path) -> None:
+        manifest = tmp_path / "active_runtime.json"
+        manifest.write_text('{"runtime": {"library_path": "./bin/libruntime.so"}}')
+        with pytest.raises(DisplayUnavailable, match=r"lost its library .*libruntime\.so'; install it again"):
+            probe.require_runtime()
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "libruntime.so").touch()
+        assert probe.require_runtime() == manifest
+        manifest.write_text('{"runtime": {"library_path": "libruntime.so"}}')  # found by the system's own search
+        assert probe.require_runtime() == manifest
+
     def test_no_libgl_is_said_before_xr_is_imported(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (tmp_path / "active_runtime.json").write_text("{}")
         monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
@@ -116,7 +127,7 @@ class TestProbe:
     def test_a_broken_package_is_a_sentence(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (tmp_path / "active_runtime.json").write_text("{}")
         monkeypatch.setitem(sys.modules, "vrapp.display.openxr.display", None)
-        with pytest.raises(DisplayUnavailable, match="pyopenxr cannot be loaded"):
+        with pytest.raises(DisplayUnavailable, match=r"pyopenxr cannot be loaded .* install it again"):
             probe.open_headset(FixedClock(), (64, 48), "test")
 
 

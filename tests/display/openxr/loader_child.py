@@ -26,15 +26,18 @@ if sys.argv[2] == "egl":
 from sim_visit import Visit  # noqa: E402
 
 from vrapp.core.clock import FixedClock  # noqa: E402
+from vrapp.core.comfort import Comfort  # noqa: E402
 from vrapp.core.input import LEFT, RIGHT  # noqa: E402
+from vrapp.display.openxr.wishes import Wishes  # noqa: E402
 
 
 def main() -> None:
     """Put on, look, grab, take off, put on, lose the session, quit."""
     runtime = SimulatedRuntime()
     runtime.capture = runtime.hands_supported = runtime.eyes_supported = True
+    runtime.masks = [([(-2, -2), (-0.5, -2), (-2, 2)], [0, 1, 2])] * 2
     under_the_loader(runtime, Path(sys.argv[1]))
-    visit = Visit(runtime, FixedClock())
+    visit = Visit(runtime, FixedClock(), wishes=Wishes(refresh_hz=120.0, comfort=Comfort(seated=True)))
     opened = visit.display.describe()
     snapshot = visit.frames(10)
     runtime.inputs["/user/hand/right/input/squeeze/value"] = 1.0
@@ -43,8 +46,16 @@ def main() -> None:
     visit.display.begin_frame()
     visit.display.input().vibrate(RIGHT, 0.5, 0.05)
     visit.display.end_frame()
+    hidden = [view.hidden.shape for view in visit.views]
+    runtime.turn_lens_wheel(1, ([], []))
+    runtime.tell_presence(False)
+    away = visit.frames(2).valid
+    runtime.tell_presence(True)
+    visit.frames(2)
+    hidden_later = visit.views[1].hidden
+    runtime.held_back_s = 0.05  # the window goes on while xrWaitFrame waits in its thread
     runtime.take_off()
-    visit.frames(3)
+    visit.frames(10)
     idle = visit.counts[-1]
     runtime.put_on()
     visit.frames(5)
@@ -53,6 +64,7 @@ def main() -> None:
     visit.frames(2)
     visit.wait_s(5)
     visit.frames(8)
+    depths = [eye.depth_range for eye in runtime.frames[-1].eyes]
     means = [eye.pixels[..., :3].mean((0, 1)).round().tolist() for eye in runtime.frames[-1].eyes]
     back = visit.counts[-1]
     visit.display.close()
@@ -61,6 +73,7 @@ def main() -> None:
         json.dumps(
             {
                 "opened": opened, "valid": int(snapshot.valid), "grabbed": grabbed, "haptics": runtime.haptics,
+                "hidden": hidden, "hidden_later": hidden_later, "away": int(away), "depths": depths,
                 "idle": idle, "worn_again": worn_again, "back": back, "means": means, "breaches": runtime.breaches,
                 "leaks": runtime.leaks, "alive": len(runtime.things), "states": [s.name for s in runtime.states],
             }

@@ -45,7 +45,7 @@ class SimFrames(SimSpace):
         self.period_ns, self.now = 11_111_111, 5_000_000_000
         self.formats = [0x8058, 0x8C43, 0x881A, 0x8CAC]
         self.blend_modes = [xr.EnvironmentBlendMode.OPAQUE]
-        self.capture = self.refuses_depth = False
+        self.capture = self.refuses_depth = self.broken_images = False
         self.held_back_s = 0.0  # how long xrWaitFrame takes in these states, real seconds
         self.hold_back_in: tuple[xr.SessionState, ...] = (S.SYNCHRONIZED, S.STOPPING)
         self.frames: list[Frame] = []
@@ -83,7 +83,7 @@ class SimFrames(SimSpace):
         if self.room_for(capacity, count, len(textures)):
             images = cast(out, POINTER(xr.SwapchainImageOpenGLKHR))
             for k, texture in enumerate(textures):
-                images[k].image = texture
+                images[k].image = 987_654 if self.broken_images else texture
 
     def xrAcquireSwapchainImage(self, swapchain: Any, info: Any, out: Any) -> None:
         f = self.get(swapchain, "swapchain").fields

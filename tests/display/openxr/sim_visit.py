@@ -9,6 +9,7 @@ from sim_runtime import SimulatedRuntime
 
 from vrapp.core.clock import FixedClock
 from vrapp.core.input import InputSnapshot
+from vrapp.core.pose import View
 from vrapp.display.openxr.display import OpenXRDisplay
 
 
@@ -20,6 +21,7 @@ class Visit:
         self.display = OpenXRDisplay(clock, (96, 64), "test", **options)
         self.counts: list[int] = []
         self.snapshot = InputSnapshot(0)
+        self.views: tuple[View, ...] = ()
 
     def frame(self) -> InputSnapshot:
         """One frame as the program's loop does it: each eye cleared to a colour of its own."""
@@ -27,7 +29,7 @@ class Visit:
         timing = display.begin_frame()
         try:
             self.snapshot = display.input().poll(timing.predicted_time_ns)
-            views = display.views(self.snapshot)
+            views = self.views = display.views(self.snapshot)
             self.counts.append(len(views))
             if timing.should_render:
                 target = display.target()

@@ -1,6 +1,7 @@
 """Under the real OpenXR loader with Khronos' core validation layer: not one error or warning."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -26,8 +27,11 @@ def test_a_whole_visit_is_valid(kind: str, tmp_path: Path, request: pytest.Fixtu
     findings = re.findall(r"\[VALID_(?:ERROR|WARNING).*", done.stdout + done.stderr)
     assert findings == []
     told = json.loads(done.stdout.strip().splitlines()[-1])
-    assert "Simulated headset through Simulated 1.2.3, 2 x 64x48, floor by LOCAL_FLOOR" in told["opened"]
+    assert "Simulated headset through Simulated 1.2.3, 2 x 64x48, floor by LOCAL" in told["opened"]
     assert told["valid"] == 1 | 2 | 4
+    assert (told["hidden"], told["hidden_later"]) == ([[3, 2], [3, 2]], None)
+    assert told["away"] == 1 | 64
+    assert told["depths"] == [[0, 1, math.inf, pytest.approx(0.05)]] * 2
     assert told["grabbed"] == 1
     assert told["haptics"] == [["/user/hand/right", 0.5, 50_000_000]]
     assert (told["idle"], told["worn_again"], told["back"]) == (1, 2, 2)

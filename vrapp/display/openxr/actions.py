@@ -147,7 +147,8 @@ class Controllers:
             frequency=xr.FREQUENCY_UNSPECIFIED,
         )
         info = xr.HapticActionInfo(action=self._actions["haptic"], subaction_path=self._hands[hand])
-        xr.apply_haptic_feedback(self._session, info, pulse)
+        with suppress(xr.SessionNotFocused):  # lost since the last events were read
+            xr.apply_haptic_feedback(self._session, info, pulse)
 
     def _get_info(self, name: str, hand: int | None) -> Any:
         """For one hand, or None for either. Made once: building a structure costs more than the call."""

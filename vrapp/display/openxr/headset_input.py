@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
+
+import xr
 
 from vrapp.core import maths
 from vrapp.core.comfort import Comfort
@@ -12,7 +15,10 @@ from vrapp.core.pose import Pose
 from vrapp.display.openxr.actions import Controllers
 from vrapp.display.openxr.hands import HandTracker, hand_from
 from vrapp.display.openxr.owned import Owned
+from vrapp.display.openxr.results import describe
 from vrapp.display.openxr.spaces import Stage
+
+_log = logging.getLogger(__name__)
 
 _JOINTS_VALID = (Valid.LEFT_JOINTS, Valid.RIGHT_JOINTS)
 #: The main hand's stick pushed forward aims a teleport; letting it back goes there.
@@ -29,13 +35,21 @@ class HeadsetInput:
         with Owned() as made:
             self._controllers = Controllers(instance, session, instance.eye_gaze)
             made.destroys(self._controllers.close)
-            for hand in (0, 1) if instance.hand_tracking else ():
-                self._trackers.append(HandTracker(instance.handle, session, hand))
-                made.destroys(self._trackers[-1].close)
+            if instance.hand_tracking:
+                self._track_hands(instance, session, made)
             self._owned = made.pop_all()
         head = Pose(maths.vec3(0, comfort.eye_height_m, 0))
         self._last = InputSnapshot(0, head, gaze=head, source=SourceKind.HEADSET)
         self._teleporting = False
+
+    def _track_hands(self, instance: Any, session: Any, made: Owned) -> None:
+        try:
+            for hand in (0, 1):
+                self._trackers.append(HandTracker(instance.handle, session, hand))
+                made.destroys(self._trackers[-1].close)
+        except (xr.FeatureUnsupportedError, xr.LimitReachedError) as e:
+            self._trackers = []
+            _log.info("The headset does not follow bare hands (%s).", describe(e))
 
     def read(self, xr_time: int, time_ns: int, attended: bool) -> InputSnapshot:
         """The user at ``xr_time``, stamped ``time_ns``. Without attention (headset off, menu) nobody acts: AWAY."""

@@ -27,9 +27,17 @@ _OF_LAYERS = (xr.LayerInvalidError, xr.ValidationFailureError, xr.SwapchainRectI
 
 _SENTENCES = {
     Remedy.WAIT: "No headset is connected to the OpenXR runtime; connect and switch it on",
-    Remedy.INSTANCE: "The OpenXR runtime is not running or has gone; start it",
+    Remedy.INSTANCE: "The OpenXR runtime is not running or fails; start it (SteamVR, monado-service, WiVRn or the "
+    "headset's own program)",
     Remedy.SESSION: "The headset's session was lost",
     Remedy.STOP: "The OpenXR runtime cannot show this program",
+}
+_ADVICE: dict[type[xr.XrException], str] = {
+    xr.GraphicsDeviceInvalidError: "; start it on the graphics card that the headset is connected to",
+    xr.ApiVersionUnsupportedError: "; update the runtime",
+    xr.ExtensionNotPresentError: "; update the runtime",
+    xr.FormFactorUnsupportedError: "; make a runtime for headsets the active one",
+    xr.SwapchainFormatUnsupportedError: "; update the runtime",
 }
 
 
@@ -104,7 +112,7 @@ class HeadsetLink:
         self._close_headset()
         if remedy in (Remedy.INSTANCE, Remedy.STOP) or (remedy is Remedy.SESSION and self._failures):
             self._close_instance()
-        reason = f"{_SENTENCES[remedy]} ({describe(error)})"
+        reason = f"{_SENTENCES[remedy]}{_ADVICE.get(type(error), '')} ({describe(error)})"
         if remedy is not Remedy.WAIT:
             self._failures += 1
         if remedy is Remedy.STOP or self._failures > _MOST_FAILURES:

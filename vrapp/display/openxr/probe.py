@@ -7,6 +7,7 @@ and takes a while; this answers at once and in silence.
 from __future__ import annotations
 
 import ctypes.util
+import json
 import os
 import platform
 import sys
@@ -61,10 +62,24 @@ def require_runtime() -> Path:
         raise DisplayUnavailable(f"No OpenXR runtime is installed on this machine; {_INSTALL_ONE}.")
     if not manifest.is_file():
         raise DisplayUnavailable(f"The OpenXR runtime's manifest '{manifest}' is missing; {_INSTALL_ONE}.")
+    if (library := _library_of(manifest)) is not None and not library.exists():
+        raise DisplayUnavailable(
+            f"The active OpenXR runtime ('{manifest}') has lost its library '{library}'; install it again, "
+            "or make another runtime the active one."
+        )
     if sys.platform == "linux" and not ctypes.util.find_library("GL"):
         # Without it pyopenxr's import ends in an AttributeError.
         raise DisplayUnavailable("OpenXR needs libGL, which is missing; on Debian or Ubuntu: 'apt-get install libgl1'.")
     return manifest
+
+
+def _library_of(manifest: Path) -> Path | None:
+    """OpenXR Loader specification, "Runtime Manifest File Format". None where the system looks for it by name."""
+    try:
+        named = Path(json.loads(manifest.read_text("utf-8"))["runtime"]["library_path"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # the loader will say what it thinks of that
+    return manifest.resolve().parent / named if named.parent != Path() else None
 
 
 def open_headset(
@@ -76,7 +91,8 @@ def open_headset(
 ) -> Display:
     """The headset with its mirror window. ``wait``: also where no headset is connected *yet*.
 
-    Raises DisplayUnavailable with the reason: no runtime, no OpenGL support, no headset.
+    Raises DisplayUnavailable with the reason: no loader, no runtime, a failing one, one without OpenGL, no headset;
+    GraphicsError where the runtime wants a newer OpenGL.
     """
     require_runtime()
     # The reasons are told in our own words; XR_LOADER_DEBUG set by the user stays.
@@ -84,5 +100,8 @@ def open_headset(
     try:
         from vrapp.display.openxr.display import OpenXRDisplay
     except (AttributeError, ImportError, OSError) as e:
-        raise DisplayUnavailable(f"The Python package pyopenxr cannot be loaded ({e}); reinstall it.") from e
+        raise DisplayUnavailable(
+            f"The OpenXR loader of the Python package pyopenxr cannot be loaded ({e}); install it again: "
+            "'python -m pip install --force-reinstall pyopenxr'."
+        ) from e
     return OpenXRDisplay(clock, mirror_size, title, wishes, wait)

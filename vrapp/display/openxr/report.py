@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from vrapp.display.openxr.probe import active_runtime
+
 NEEDED = "XR_KHR_opengl_enable"
-WELCOME = ("XR_EXT_hand_tracking", "XR_EXT_eye_gaze_interaction", "XR_FB_display_refresh_rate")
+WELCOME = (
+    "XR_MNDX_egl_enable", "XR_EXT_local_floor", "XR_EXT_user_presence", "XR_KHR_visibility_mask",
+    "XR_KHR_composition_layer_depth", "XR_FB_display_refresh_rate", "XR_EXT_hand_tracking", "XR_EXT_hand_interaction",
+    "XR_EXT_eye_gaze_interaction",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -21,30 +25,6 @@ class RuntimeReport:
     system: str = ""
     extensions: tuple[str, ...] = ()
     problem: str = ""
-
-
-def active_runtime() -> Path | None:
-    """The manifest of the active runtime, as the loader looks for it; None where there is none."""
-    if chosen := os.environ.get("XR_RUNTIME_JSON"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        return _registered_runtime()
-    config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    folders = [config, *(os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":"), "/etc", "/usr/local/etc"]
-    manifests = (Path(folder) / "openxr" / "1" / "active_runtime.json" for folder in folders)
-    return next((manifest for manifest in manifests if manifest.exists()), None)
-
-
-def _registered_runtime() -> Path | None:
-    if sys.platform != "win32":
-        return None
-    import winreg
-
-    try:
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SOFTWARE\Khronos\OpenXR\1") as key:
-            return Path(winreg.QueryValueEx(key, "ActiveRuntime")[0])
-    except OSError:
-        return None
 
 
 def report() -> RuntimeReport:
@@ -76,6 +56,9 @@ def _ask(manifest: Path, name: str) -> RuntimeReport:
         name = _text(xr.get_instance_properties(instance).runtime_name)
         system_id = xr.get_system(instance, xr.SystemGetInfo(xr.FormFactor.HEAD_MOUNTED_DISPLAY))
         system = _text(xr.get_system_properties(instance, system_id).system_name)
+        stereo = xr.ViewConfigurationType.PRIMARY_STEREO
+        eye = xr.enumerate_view_configuration_views(instance, system_id, stereo)[0]
+        system += f" (2 x {eye.recommended_image_rect_width}x{eye.recommended_image_rect_height})"
         return RuntimeReport(manifest, name, system, extensions)
     except xr.exception.FormFactorUnavailableError:
         return RuntimeReport(manifest, name, extensions=extensions, problem="no headset is connected")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import moderngl
 import xr
 
+from vrapp.core.errors import GraphicsError
 from vrapp.display.openxr.owned import Owned
 
 #: A second: far beyond any frame, so that a stuck compositor ends in an error and not in a hang.
@@ -86,6 +88,16 @@ class Swapchain:
         self._owned.close()
 
 
+def _framebuffer_around(name: int, ctx: Any, size: tuple[int, int], chosen: Format) -> Any:
+    try:
+        return ctx.framebuffer([ctx.external_texture(name, size, 4, 0, chosen.dtype)])
+    except moderngl.Error as e:
+        raise GraphicsError(
+            f"OpenGL cannot draw into the pictures that the OpenXR runtime gives ({e}); update the graphics driver "
+            "and the runtime."
+        ) from e
+
+
 class EyeSwapchain(Swapchain):
     """Colour, with a framebuffer around each image."""
 
@@ -97,8 +109,7 @@ class EyeSwapchain(Swapchain):
         self._framebuffers = []
         with self._owned as made:  # destroyed again where one of these fails
             for name in self.names:
-                texture = ctx.external_texture(name, size, 4, 0, chosen.dtype)
-                self._framebuffers.append(ctx.framebuffer([texture]))
+                self._framebuffers.append(_framebuffer_around(name, ctx, size, chosen))
                 made.callback(self._framebuffers[-1].release)
             self._owned = made.pop_all()
 
