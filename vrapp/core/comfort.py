@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vrapp.core.input import LEFT, RIGHT
-
 MOVES = ("both", "walk", "teleport")
 #: Eyes over the ground of a standing adult: what a window shows, and what is taken where nothing is measured.
 STANDING_EYE_HEIGHT_M = 1.65
@@ -28,5 +26,5 @@ class Comfort:
 
     @property
     def main_hand(self) -> int:
-        """LEFT or RIGHT."""
-        return LEFT if self.left_handed else RIGHT
+        """``core.input.LEFT`` or ``RIGHT``, which are 0 and 1. (Options are parsed without numpy.)"""
+        return 0 if self.left_handed else 1
