@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyrr
 
+from vrapp.core import floats
+
 Array: TypeAlias = npt.NDArray[np.float32]
 
 IDENTITY_QUATERNION: Array = np.array([0.0, 0.0, 0.0, 1.0], np.float32)
@@ -99,14 +101,7 @@ def rotate(q: npt.ArrayLike, v: npt.ArrayLike) -> Array:
 def quat_slerp(a: npt.ArrayLike, b: npt.ArrayLike, t: float) -> Array:
     """Shortest-arc spherical interpolation of two unit quaternions. (pyrr's goes wrong where q and -q meet.)"""
     a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
-    cosine = float(a @ b)
-    if cosine < 0:
-        b, cosine = -b, -cosine
-    if cosine > 0.9995:  # nearly equal: sin → 0, and a straight line is exact enough
-        return normalise(a + t * (b - a))
-    angle = math.acos(cosine)
-    mixed = (math.sin((1 - t) * angle) * a + math.sin(t * angle) * b) / math.sin(angle)
-    return np.asarray(mixed, np.float32)
+    return np.array(floats.slerp(a.tolist(), b.tolist(), t), np.float32)
 
 
 def forward(q: npt.ArrayLike) -> Array:

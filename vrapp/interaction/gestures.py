@@ -22,8 +22,10 @@ TOUCH_M = 0.12  # so near to the palm a thing is taken without pointing
 POINT_REACH_M = 40.0
 THROW_M_S = 0.8  # slower is laid down, not thrown
 LOST_NS = 500_000_000  # a hand that is not tracked for so long lets go
-_PICKS = ((Button.KEEP, Act.KEEP), (Button.DISMISS, Act.DISMISS), (Button.MORE, Act.MORE))
-_HAND_VALID = (Valid.LEFT_HAND, Valid.RIGHT_HAND)
+_CHEST_BELOW_HEAD = np.array([0, 0.25, 0], np.float32)
+# As ints: Python's flags are slow to combine.
+_PICKS = ((int(Button.KEEP), Act.KEEP), (int(Button.DISMISS), Act.DISMISS), (int(Button.MORE), Act.MORE))
+_HAND_VALID = (int(Valid.LEFT_HAND), int(Valid.RIGHT_HAND))
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Interaction:
         self._rest = (Dwell(), Dwell())
         self._gaze = Dwell()
         self._choice = ChoiceSet()
-        self._buttons = Button(0)
+        self._buttons = 0
         self._span_m = 0.0
 
     @property
@@ -141,12 +143,12 @@ class Interaction:
         return state.stick[1] if hand is self._main_first[0] and math.isfinite(state.stick[1]) else 0.0
 
     def _chest(self) -> Array:
-        return self.head.position - np.array([0, 0.25, 0], np.float32)
+        return self.head.position - _CHEST_BELOW_HEAD
 
     @staticmethod
     def _tracked(snapshot: InputSnapshot, index: int) -> bool:
         hand = snapshot.hands[index]
-        return bool(snapshot.valid & _HAND_VALID[index]) and hand.grip.sound and hand.aim.sound
+        return bool(int(snapshot.valid) & _HAND_VALID[index]) and hand.grip.sound and hand.aim.sound
 
     def _aim(self, around: Surroundings, eye: Pose) -> Hit | None:
         """Set what each empty hand is at: what the palm touches, else the ray meets. Returns what the eye meets."""
@@ -184,10 +186,10 @@ class Interaction:
         self.two_handed = TwoHanded(left.held, left.grip, right.grip, span / self._span_m)
 
     def _update_buttons(self, snapshot: InputSnapshot, now_ns: int, events: list[Event]) -> None:
-        pressed = snapshot.buttons & ~self._buttons
-        self._buttons = snapshot.buttons
+        buttons = int(snapshot.buttons)
+        pressed, self._buttons = buttons & ~self._buttons, buttons
         target = self.focus
-        if target == NO_HANDLE:
+        if not pressed or target == NO_HANDLE:
             return
         hand = next((h.index for h in self.hands if target in (h.held, h.hit.handle if h.hit else NO_HANDLE)), -1)
         events += [Event(act, now_ns, target, hand) for button, act in _PICKS if pressed & button]

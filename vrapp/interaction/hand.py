@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vrapp.core.input import HandState
-from vrapp.core.maths import IDENTITY_QUATERNION, Array, quat_conjugate, quat_multiply, quat_slerp
+from vrapp.core.maths import IDENTITY_QUATERNION, Array, quat_conjugate, quat_multiply, quat_slerp, vec3
 from vrapp.core.pose import Pose
 from vrapp.core.scene import NO_HANDLE
 from vrapp.scene.queries import Hit
@@ -76,25 +76,28 @@ class Hand:
         the ground.
         """
         if self._lever_m > 0:
-            arm = self._arm(chest)
-            push = 1 + (_LEVER_SPEED * stick_y * dt_s if abs(stick_y) > 0.15 else 0.0)
-            length = float(np.clip(self._lever_m * push * arm / self._arm_m, *_LEVER_M))
-            self._arm_m = arm
-            along = np.array([0, 0, -(length - self._lever_m)], np.float32)
-            self._object_from_hand = Pose(self._object_from_hand.position + along, self._object_from_hand.orientation)
-            self._lever_m = length
-        target = self._holder() @ self._object_from_hand
+            self._lengthen(stick_y, chest, dt_s)
+        target = (self._holder() @ self._object_from_hand).position.tolist()
         # A hand's tremble is multiplied by the lever: smooth in proportion, never what is in the hand itself.
         lag_s = 0.012 * min(self._lever_m, 5.0)
-        share = 1.0 if lag_s <= 0 else 1 - float(np.exp(-dt_s / lag_s))
-        at = self.carried.position + (target.position - self.carried.position) * np.float32(share)
+        share = 1.0 if lag_s <= 0 else 1 - math.exp(-dt_s / lag_s)
+        x, y, z = (a + (b - a) * share for a, b in zip(self.carried.position.tolist(), target, strict=True))
         # The wrist turns it, near and far: a bare hand's ray follows the arm and has no roll of its own.
         turn = quat_multiply(self.grip.orientation, self._object_from_grip)
         turn = quat_slerp(self.carried.orientation, turn, share) if share < 1 else turn
-        at[1] = max(float(at[1]), -lowest_m(turn))
-        self.carried = Pose(at, turn)
+        self.carried = Pose(vec3(x, max(y, -lowest_m(turn)), z), turn)
         self._trail.append((now_ns, self.carried.position))
         return self.carried
+
+    def _lengthen(self, stick_y: float, chest: Array, dt_s: float) -> None:
+        """The lever follows the arm and the stick, in proportion."""
+        arm = self._arm(chest)
+        push = 1 + (_LEVER_SPEED * stick_y * dt_s if abs(stick_y) > 0.15 else 0.0)
+        longer_m = min(max(self._lever_m * push * arm / self._arm_m, _LEVER_M[0]), _LEVER_M[1]) - self._lever_m
+        self._arm_m = arm
+        self._lever_m += longer_m
+        x, y, z = self._object_from_hand.position.tolist()
+        self._object_from_hand = Pose(vec3(x, y, z - longer_m), self._object_from_hand.orientation)
 
     def let_go(self, now_ns: int) -> tuple[float, Array]:
         """Stop carrying. Returns (seconds held, velocity (3,) m/s over the last 80 ms)."""
@@ -102,7 +105,7 @@ class Hand:
         return (now_ns - self.held_since_ns) / 1e9, self._velocity(now_ns)
 
     def _arm(self, chest: Array) -> float:
-        return max(float(np.linalg.norm(self.grip.position - chest)), 0.1)
+        return max(math.dist(self.grip.position.tolist(), chest.tolist()), 0.1)
 
     def _holder(self) -> Pose:
         return self.aim if self._lever_m > 0 else self.grip

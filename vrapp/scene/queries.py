@@ -13,12 +13,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from vrapp.core import floats, maths
+from vrapp.core import floats
 from vrapp.core.maths import Array
 from vrapp.core.pose import Pose
 from vrapp.core.scene import ObjectState, SceneArrays, handle_of
 
-_CORNERS = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], np.float32)
 _SLACK_M, _SLACK_SHARE = 0.02, 0.01  # boxes are so much larger for a ray, and by this share of the distance
 
 _Vector: TypeAlias = list[float]
@@ -42,8 +41,10 @@ def touchable(arrays: SceneArrays) -> np.ndarray:
 
 def lowest_corner(box: Array, orientation: Array) -> float:
     """Height of the lowest corner of ``box`` (2, 3), turned by ``orientation``, over the cube centre, in edges."""
-    corners = box[0] + _CORNERS * (box[1] - box[0])
-    return float(maths.rotate(orientation, corners)[:, 1].min())
+    columns = floats.axes(orientation.tolist())
+    lower, upper = box.tolist()
+    lowest: float = sum(min(axis[1] * a, axis[1] * b) for axis, a, b in zip(columns, lower, upper, strict=True))
+    return lowest
 
 
 class Surroundings:
@@ -76,7 +77,7 @@ class Surroundings:
         close = apart2 - along * along < reach * reach
         enter = along - reach
         close &= along > -reach
-        which, slots = np.nonzero(close)
+        which, slots = close.nonzero()
         tasks: list[list[tuple[float, int]]] = [[] for _ in rays]
         for ray, least_m, slot in zip(which.tolist(), enter[which, slots].tolist(), slots.tolist(), strict=True):
             tasks[ray].append((least_m, slot))
@@ -87,7 +88,7 @@ class Surroundings:
         limit = self.arrays.radius + np.float32(reach_m)
         found: list[Hit | None] = [None] * len(points)
         best = [math.inf] * len(points)
-        which, slots = np.nonzero(self._apart2(points) < limit * limit)
+        which, slots = (self._apart2(points) < limit * limit).nonzero()
         for i, slot in zip(which.tolist(), slots.tolist(), strict=True):
             if not self._touchable(slot):
                 continue
@@ -104,7 +105,7 @@ class Surroundings:
         """
         along = self._along([eye], [eye.forward.tolist()])[0]
         distance = np.sqrt(np.maximum(self._apart2([eye.position])[0], 1e-6))
-        slots = np.flatnonzero(along > math.cos(half_angle_rad) * distance)
+        slots: np.ndarray = (along > math.cos(half_angle_rad) * distance).nonzero()[0]
         if not len(slots):
             return slots
         distance, radius = distance[slots], self.arrays.radius[slots]
