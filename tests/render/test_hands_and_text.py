@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from tests.render.conftest import camera
+from vrapp.app import hud
+from vrapp.core.comfort import Comfort
 from vrapp.core.pose import Pose
+from vrapp.render import text
 from vrapp.render.extras import HandLook, PanelText
 from vrapp.render.frame_block import place_eyes
 from vrapp.render.hands import hand_mesh, look_key
@@ -63,6 +66,18 @@ def test_anchored_panels_stay_on_the_screen() -> None:
         assert -1 <= corner[0] < corner[0] + right[0] <= 1
         assert -1 <= corner[1] < corner[1] + up[1] <= 1
         assert np.isclose(right[0] * 320, 200)  # one texel is one pixel
+
+
+def test_in_a_headset_text_is_large_and_fine_enough_to_read() -> None:
+    """An em of 24 mrad at least (Google's recommendation is 20 to 24 "dmm"), a texel for each pixel up to 40 ppd."""
+    em_mrad = 0.78 * text._HEADSET_LINE_M / text._HEADSET_DISTANCE_M * 1e3
+    assert em_mrad >= 24
+    line_deg = np.degrees(text._HEADSET_LINE_M / text._HEADSET_DISTANCE_M)
+    assert text._WORLD_LINE_PX / line_deg >= 36
+    for lines in (hud._help_headset(Comfort()), hud._AWAY):
+        pixels = text.rasterise(lines, text._WORLD_LINE_PX, True)
+        width_m = pixels.shape[1] * text._HEADSET_LINE_M / text._WORLD_LINE_PX
+        assert np.degrees(2 * np.arctan(width_m / 2 / text._HEADSET_DISTANCE_M)) < 40  # no need to turn the head
 
 
 @pytest.mark.gl

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Literal
 
+from vrapp.core.comfort import Comfort
 from vrapp.core.input import LEFT, Button, InputSnapshot, SourceKind, Valid
 from vrapp.interaction.gestures import Interaction
 from vrapp.interaction.locomotion import Locomotion
@@ -24,21 +25,31 @@ _HELP_DESKTOP = (
     "T  teleport      Home  recentre      F2  policy",
     "F1  panel      F12  picture      H  this help",
 )
-_HELP_HEADSET = (
-    "Help",
-    "Left stick  walk      Right stick  turn",
-    "Grip or trigger  take and carry, throw",
-    "A / X  keep      B / Y  send away",
-    "Press a stick  more like this",
-)
 _AWAY = ("Paused", "Put the headset on, or click into the window")
+
+
+def _help_headset(comfort: Comfort) -> tuple[str, ...]:
+    walk, main = ("Right", "Left") if comfort.left_handed else ("Left", "Right")
+    sticks = {
+        "both": (f"{walk} stick  walk      {main} stick  turn", "Push that forward and let go  teleport"),
+        "walk": (f"{walk} stick  walk      {main} stick  turn",),
+        "teleport": (f"{main} stick  turn, push forward and let go  teleport",),
+    }
+    return (
+        "Help",
+        *sticks[comfort.move],
+        "Grip or trigger  take and carry, throw",
+        "A / X  keep      B / Y  send away",
+        "Press a stick  more like this",
+    )
 
 
 class Hud:
     """Holds the messages and whether the help is open; ``extras`` builds what the renderer draws."""
 
-    def __init__(self) -> None:
+    def __init__(self, comfort: Comfort | None = None) -> None:
         self._help = False
+        self._help_headset = _help_headset(comfort or Comfort())
         self._held = Button(0)
         self._messages: deque[tuple[float, str]] = deque(maxlen=3)
         self._began_s: float | None = None
@@ -74,7 +85,7 @@ class Hud:
         panels = [PanelText(_AWAY, "centre", title=True)] if snapshot.valid & Valid.AWAY else []
         in_headset = snapshot.source is SourceKind.HEADSET
         if self._help and not panels:
-            panels.append(PanelText(_HELP_HEADSET if in_headset else _HELP_DESKTOP, "centre", title=True))
+            panels.append(PanelText(self._help_headset if in_headset else _HELP_DESKTOP, "centre", title=True))
         elif now_s - (self._began_s or now_s) < HINT_S and snapshot.source is SourceKind.DESKTOP:
             panels.append(PanelText(("H  help",), "bottom-left"))
         if self.loading is not None:

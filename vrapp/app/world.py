@@ -125,7 +125,7 @@ class World:
             locomotion=Locomotion(comfort=options.comfort),
             physics=physics,
             adaptation=adaptation,
-            hud=Hud(),
+            hud=Hud(options.comfort),
             recorder=recorder,
             window_tools=_window_tools(display, owned),
         )
