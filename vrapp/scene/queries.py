@@ -71,13 +71,13 @@ class Surroundings:
         directions: list[_Vector] = [ray.forward.tolist() for ray in rays]
         along = self._along(rays, directions)
         apart2 = self._apart2([ray.position for ray in rays])
-        reach = np.maximum(along, 0)
+        reach = np.abs(along)
         reach *= 2 * _SLACK_SHARE
         reach += self.arrays.radius + np.float32(2 * _SLACK_M)
         close = apart2 - along * along < reach * reach
         enter = along - reach
         close &= along > -reach
-        which, slots = close.nonzero()
+        which, slots = _pairs(close)
         tasks: list[list[tuple[float, int]]] = [[] for _ in rays]
         for ray, least_m, slot in zip(which.tolist(), enter[which, slots].tolist(), slots.tolist(), strict=True):
             tasks[ray].append((least_m, slot))
@@ -88,7 +88,7 @@ class Surroundings:
         limit = self.arrays.radius + np.float32(reach_m)
         found: list[Hit | None] = [None] * len(points)
         best = [math.inf] * len(points)
-        which, slots = (self._apart2(points) < limit * limit).nonzero()
+        which, slots = _pairs(self._apart2(points) < limit * limit)
         for i, slot in zip(which.tolist(), slots.tolist(), strict=True):
             if not self._touchable(slot):
                 continue
@@ -153,6 +153,12 @@ class Surroundings:
             return None
         point = [a + b * distance_m for a, b in zip(origin, direction, strict=True)]
         return Hit(slot, handle_of(self.arrays, slot), distance_m, np.array(point, np.float32))
+
+
+def _pairs(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of what is True in (R, N): by numpy's own ``nonzero``, on two axes, 30 times as slow."""
+    rows, columns = np.divmod(chosen.reshape(-1).nonzero()[0], max(chosen.shape[1], 1))
+    return rows, columns
 
 
 class _Box:
