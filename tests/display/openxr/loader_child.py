@@ -53,9 +53,13 @@ def main() -> None:
     runtime.tell_presence(True)
     visit.frames(2)
     hidden_later = visit.views[1].hidden
-    runtime.held_back_s = 0.05  # the window goes on while xrWaitFrame waits in its thread
+    runtime.open_gate.clear()  # the window goes on while xrWaitFrame waits in its thread
+    runtime.go(xr.SessionState.VISIBLE)
+    runtime.go(xr.SessionState.SYNCHRONIZED)
+    visit.frames(5)
     runtime.take_off()
-    visit.frames(10)
+    visit.frames(5)
+    runtime.open_gate.set()
     idle = visit.counts[-1]
     runtime.put_on()
     visit.frames(5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from ctypes import POINTER, cast
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,7 +46,8 @@ class SimFrames(SimSpace):
         self.formats = [0x8058, 0x8C43, 0x881A, 0x8CAC]
         self.blend_modes = [xr.EnvironmentBlendMode.OPAQUE]
         self.capture = self.refuses_depth = self.broken_images = False
-        self.held_back_s = 0.0  # how long xrWaitFrame takes in these states, real seconds
+        self.open_gate = threading.Event()  # cleared, it holds xrWaitFrame back in these states
+        self.open_gate.set()
         self.hold_back_in: tuple[xr.SessionState, ...] = (S.SYNCHRONIZED, S.STOPPING)
         self.frames: list[Frame] = []
         self._state = S.UNKNOWN
@@ -112,7 +113,9 @@ class SimFrames(SimSpace):
         if not self._running:
             raise Refused(R.ERROR_SESSION_NOT_RUNNING, "wait without a running session")
         if self._state in self.hold_back_in:
-            time.sleep(self.held_back_s)
+            self.open_gate.wait(20)
+            if not self._running:
+                raise Refused(R.ERROR_SESSION_NOT_RUNNING)
         self.now += self.period_ns
         self._waited += 1
         o = out.contents

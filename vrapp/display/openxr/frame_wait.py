@@ -28,33 +28,40 @@ class FrameWait:
         self._session = session
         self._asked: SimpleQueue[bool] = SimpleQueue()
         self._answers: SimpleQueue[Any] = SimpleQueue()  # xr.FrameState or the exception
-        self._pending = False
+        self.pending = False  # a wait was begun and not used: each goes with one xrBeginFrame
+        self._stale = False  # begun for a session that was ended and begun again meanwhile
         self._thread: threading.Thread | None = None
 
     def now(self) -> Any:
         """The frame's xr.FrameState. Raises xr.XrException."""
-        if self._pending:  # a wait that was begun has to be used: each goes with one xrBeginFrame
-            return self._answer(self._answers.get())
-        return xr.wait_frame(self._session)
+        state = self._taken(self._answers.get()) if self.pending else None
+        return state if state is not None else xr.wait_frame(self._session)
 
     def for_a_while(self, patience_s: float, serve: Callable[[], object]) -> Any | None:
         """The same, or None after ``patience_s``; the wait then goes on. ``serve`` is called now and then."""
-        if not self._pending:
-            self._ask()
         while True:
+            if not self.pending:
+                self._ask()
             try:
-                return self._answer(self._answers.get(timeout=min(patience_s, _SERVE_EVERY_S)))
+                state = self._taken(self._answers.get(timeout=min(patience_s, _SERVE_EVERY_S)))
             except Empty:
                 patience_s -= _SERVE_EVERY_S
                 if patience_s <= 0:
                     return None
                 serve()
+            else:
+                if state is not None:
+                    return state
+
+    def session_begins(self) -> None:
+        """A wait that is still out was for the time before."""
+        self._stale = self.pending
 
     def _ask(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="xrWaitFrame", daemon=True)
             self._thread.start()
-        self._pending = True
+        self.pending = True
         self._asked.put(True)
 
     def _run(self) -> None:
@@ -64,8 +71,11 @@ class FrameWait:
             except Exception as e:  # raised again where it was asked for
                 self._answers.put(e)
 
-    def _answer(self, answer: Any) -> Any:
-        self._pending = False
+    def _taken(self, answer: Any) -> Any | None:
+        """The state, or None where the answer is that of a session which had ended by then."""
+        stale, self.pending, self._stale = self._stale, False, False
+        if stale and isinstance(answer, xr.SessionNotRunningError):
+            return None
         if isinstance(answer, Exception):
             raise answer
         return answer

@@ -35,6 +35,7 @@ _log = logging.getLogger(__name__)
 
 #: How long a frame may be held back by the runtime before the window takes it, seconds.
 _PATIENCE_S = 0.25
+_LAST_WAIT_S = 0.5  # for a frame that is out when the session has to end
 _FAREWELL_FRAMES, _FAREWELL_WAIT_S = 90, 0.02  # at most, while the runtime winds the session down
 
 
@@ -117,7 +118,10 @@ class Headset:
         if duty is Duty.BEGIN:
             xr.begin_session(self._session, xr.SessionBeginInfo(primary_view_configuration_type=views.STEREO))
             self.states.began()
+            self._frame_wait.session_begins()
         elif duty is Duty.END:
+            if self._frame_wait.pending:
+                self.begin_frame(patience_s=_LAST_WAIT_S)  # and end it: nothing of it is seen
             xr.end_session(self._session)
             self.states.ended()
         return duty
