@@ -13,7 +13,7 @@ from sim_visit import Start, Visit
 
 from vrapp.core.comfort import Comfort
 from vrapp.core.input import RIGHT, Button, SourceKind, Valid
-from vrapp.core.maths import vec3
+from vrapp.core.maths import quat_from_yaw_pitch, vec3, yaw_of
 from vrapp.core.pose import Pose
 from vrapp.display.openxr.wishes import Wishes
 
@@ -176,6 +176,20 @@ def test_eyes_are_at_the_chosen_height_wherever_local_begins(
     runtime.head = lambda time: Pose(vec3(1, 1.2, 2))
     visit.frames(2)
     assert height(visit) == pytest.approx(1.1, abs=1e-4)  # who bends goes down
+
+
+def test_the_stage_is_turned_and_moved_to_where_the_user_recentred(runtime: SimulatedRuntime, start: Start) -> None:
+    """Without LOCAL_FLOOR: STAGE's floor, and the place and heading of LOCAL."""
+    runtime.reference_spaces = [SPACES.VIEW, SPACES.LOCAL, SPACES.STAGE]
+    visit = start()
+    head = visit.frames(4).head
+    np.testing.assert_allclose(head.position, (0, 1.6, 0), atol=1e-5)
+    assert yaw_of(head.orientation) == pytest.approx(0, abs=1e-5)
+    runtime.recentre(SPACES.LOCAL, Pose(vec3(1, 1.5, 1), quat_from_yaw_pitch(-0.7, 0)))
+    head = visit.frames(2).head
+    np.testing.assert_allclose(np.linalg.norm(head.position[[0, 2]]), 1, atol=1e-5)
+    assert yaw_of(head.orientation) == pytest.approx(1.5, abs=1e-5)
+    assert float(head.position[1]) == pytest.approx(1.6, abs=1e-5)
 
 
 def test_the_height_is_taken_again_after_recentring_and_for_the_next_wearer(

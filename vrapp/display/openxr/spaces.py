@@ -7,80 +7,98 @@ from typing import Any
 import numpy as np
 import xr
 
+from vrapp.core import maths
 from vrapp.core.comfort import Comfort
 from vrapp.core.pose import Pose
 from vrapp.display.openxr.owned import Owned
 
+_SPACES = xr.ReferenceSpaceType
 _VALID = int(xr.SpaceLocationFlags.POSITION_VALID_BIT | xr.SpaceLocationFlags.ORIENTATION_VALID_BIT)
 
 
 class Stage:
     """``space`` has its origin on the ground; ``kind`` says how that was found.
 
-    LOCAL_FLOOR, as it is recentred by the user and has the floor's height; else STAGE. Without either, and for
-    who sits, the ground lies ``Comfort.eye_height_m`` under the eyes: LOCAL, sunk. Its origin is "near the
-    head", but at which height, and whether on a head at all, is the runtime's: so the eyes are *measured* in
-    the first frame in which somebody wears the headset, and again after ``measure_again``.
+    LOCAL_FLOOR has the floor's height and lies where the user last recentred. Where it is not offered, it is
+    made of STAGE, for the floor, and LOCAL, for place and heading, as XR_EXT_local_floor describes. Without
+    either, and for who sits, the ground lies ``Comfort.eye_height_m`` under the eyes. LOCAL's origin is "near the
+    head", but at which height, and whether on a head at all, is the runtime's: so the eyes are *measured*.
+    Both are done in the first frame in which somebody wears the headset, and again after ``measure_again``.
     """
 
     def __init__(self, session: Any, comfort: Comfort) -> None:
         offered = set() if comfort.seated else {int(kind) for kind in xr.enumerate_reference_spaces(session)}
-        kinds = (xr.ReferenceSpaceType.LOCAL_FLOOR, xr.ReferenceSpaceType.STAGE)
-        found = next((kind for kind in kinds if kind.value in offered), xr.ReferenceSpaceType.LOCAL)
-        self.kind = found.name
-        self._session, self._eye_height_m = session, comfort.eye_height_m
-        self._sunk_m = comfort.eye_height_m if self.floor_assumed else 0.0
-        self._measured = False
+        best = next((kind for kind in (_SPACES.LOCAL_FLOOR, _SPACES.STAGE) if kind.value in offered), _SPACES.LOCAL)
+        self.kind = best.name
+        self._session, self._best, self._eye_height_m = session, best, comfort.eye_height_m
+        self._measured = best is _SPACES.LOCAL_FLOOR
         self._measure_from = 0  # XrTime
         with Owned() as made:
-            self.space = _reference_space(session, found, -self._sunk_m)
+            self._base, self._local, self._view = (
+                self._kept(made, kind) for kind in (best, _SPACES.LOCAL, _SPACES.VIEW)
+            )
+            sunk_m = self._eye_height_m if best is _SPACES.LOCAL else 0.0
+            self.space = _reference_space(session, best, Pose(maths.vec3(0, -sunk_m, 0)))
             made.destroys(lambda: xr.destroy_space(self.space))  # whichever it is by then
-            self.view = _reference_space(session, xr.ReferenceSpaceType.VIEW, 0.0)
-            made.destroys(xr.destroy_space, self.view)
             self._owned = made.pop_all()
 
-    @property
-    def floor_assumed(self) -> bool:
-        """No floor is known: the ground follows the eyes' height."""
-        return bool(self.kind == "LOCAL")
+    def _kept(self, made: Owned, kind: Any) -> Any:
+        space = _reference_space(self._session, kind, Pose())
+        made.destroys(xr.destroy_space, space)
+        return space
 
     def measure_again(self, from_xr_time: int = 0) -> None:
-        """The next head that is seen from then on has its eyes at the chosen height."""
-        self._measured, self._measure_from = False, from_xr_time
+        """The ground is put anew under whoever wears the headset from then on."""
+        self._measured, self._measure_from = self._best is _SPACES.LOCAL_FLOOR, from_xr_time
 
     def settle(self, xr_time: int) -> None:
-        """Somebody wears the headset: put the ground under the eyes, where that is still to be done."""
-        if self._measured or not self.floor_assumed or xr_time < self._measure_from:
+        """Somebody wears the headset: put the ground under them, where that is still to be done."""
+        if self._measured or xr_time < self._measure_from:
             return
-        head = self.head(xr_time)
-        if head is None:
+        ground = self._ground(xr_time)
+        if ground is None:
             return
         self._measured = True
-        self._sunk_m += self._eye_height_m - float(head.position[1])
-        before, self.space = self.space, _reference_space(self._session, xr.ReferenceSpaceType.LOCAL, -self._sunk_m)
+        before, self.space = self.space, _reference_space(self._session, self._best, ground)
         xr.destroy_space(before)
+
+    def _ground(self, xr_time: int) -> Pose | None:
+        """``base_from_stage``, None while it cannot be known."""
+        if self._best is _SPACES.LOCAL:
+            head = _located(self._view, self._base, xr_time)
+            return None if head is None else Pose(maths.vec3(0, float(head.position[1]) - self._eye_height_m, 0))
+        local = _located(self._local, self._base, xr_time)
+        if local is None:
+            return None
+        x, _, z = local.position.tolist()
+        return Pose(maths.vec3(x, 0, z), maths.quat_from_yaw_pitch(maths.yaw_of(local.orientation), 0))
 
     def locate(self, space: Any, xr_time: int) -> Pose | None:
         """``stage_from_space`` at a time, None where position or orientation is not known."""
-        location = xr.locate_space(space, self.space, xr_time)
-        if int(location.location_flags) & _VALID != _VALID:
-            return None
-        return pose_from(location.pose)
+        return _located(space, self.space, xr_time)
 
     def head(self, xr_time: int) -> Pose | None:
         """``stage_from_head``."""
-        return self.locate(self.view, xr_time)
+        return self.locate(self._view, xr_time)
 
     def close(self) -> None:
-        """Destroy both spaces."""
+        """Destroy all spaces."""
         self._owned.close()
 
 
-def _reference_space(session: Any, kind: Any, height_m: float) -> Any:
-    pose = xr.Posef(position=xr.Vector3f(0, height_m, 0))
-    return xr.create_reference_space(
-        session, xr.ReferenceSpaceCreateInfo(reference_space_type=kind, pose_in_reference_space=pose)
-    )
+def _located(space: Any, base: Any, xr_time: int) -> Pose | None:
+    location = xr.locate_space(space, base, xr_time)
+    if int(location.location_flags) & _VALID != _VALID:
+        return None
+    return pose_from(location.pose)
+
+
+def _reference_space(session: Any, kind: Any, pose: Pose) -> Any:
+    x, y, z = pose.position.tolist()
+    a, b, c, w = pose.orientation.tolist()
+    placed = xr.Posef(orientation=xr.Quaternionf(a, b, c, w), position=xr.Vector3f(x, y, z))
+    info = xr.ReferenceSpaceCreateInfo(reference_space_type=kind, pose_in_reference_space=placed)
+    return xr.create_reference_space(session, info)
 
 
 def pose_from(pose: Any) -> Pose:
