@@ -11,7 +11,7 @@ layout(std140, binding = 0) uniform Frame {
     vec4 horizon;               // … and at the horizon
     vec4 bounce;                // light that comes back from the ground
     vec4 shadow_texel;          // metres per texel of each cascade; w: softness in metres
-    vec4 terrain;               // x: half edge of the height field in metres (0: flat), yz: centre of the valley
+    vec4 terrain;               // x: metres after which the land repeats (0: flat), yz: middle of the valley, w: metres a cell
     vec4 shadow_tile[3];        // atlas rectangle of each cascade: u0, v0, u1, v1
     ivec4 counts;               // x: eyes, y: cascades
 };

@@ -30,7 +30,7 @@ void main() {
     vec2 side = vec2(-out_dir.y, out_dir.x) * (0.0085 * size);
     vec2 lean = out_dir * (0.45 + 0.4 * fract(k * 7.0)) * height + vec2(0.35, 0.2) * wind * height;
     vec2 at = corner == 2 ? root + lean : root + side * (corner == 0 ? -1.0 : 1.0);
-    float y = ground_height(p);
+    float y = land(p, 0.0).x;
     vec3 world = vec3(at.x, y + (corner == 2 ? height : -0.01), at.y);
 
     vec3 albedo = grass_colour(m + (k - 0.5) * 0.35) * (corner == 2 ? 1.75 : 0.75);

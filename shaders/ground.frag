@@ -60,7 +60,9 @@ Paint paint_at(vec2 p, float footprint, float level) {
     vec2 slope = clump.yz * 0.13 + tuft.yz * mix(0.24, 0.10, path) + blade.yz * mix(0.34, 0.12, path);
     Paint paint = Paint(mix(grass, earth, path), slope, grain, path);
 #ifdef FAR
-    paint.albedo = mix(paint.albedo, vec3(0.052, 0.115, 0.048), 0.85 * woods_at(p));
+    float steep = smoothstep(0.88, 0.72, level + 0.2 * clump.x);  // too steep for meadows and woods: bare earth and rock
+    paint.albedo = mix(paint.albedo, vec3(0.052, 0.115, 0.048), 0.85 * woods_at(p) * (1.0 - steep));
+    paint.albedo = mix(paint.albedo, vec3(0.27, 0.22, 0.15) * (0.8 + 0.5 * m.y), 0.75 * steep);
 #else
     add_spots(paint, p, m.y, footprint);
 #endif
@@ -73,6 +75,10 @@ void main() {
     vec3 v = ray * -per_m;
     vec3 n0 = normalize(hill_normal);
     float footprint = 0.75 * viewer.w / (per_m * max(dot(v, n0), 0.03));
+#if defined(FAR) && !defined(LIGHT)
+    vec2 slope = land(world.xz, 4.0 * viewer.w / per_m).yz;  // the light knows finer relief than the triangles
+    n0 = normalize(vec3(-slope.x, 1.0, -slope.y));
+#endif
     Paint paint = paint_at(world.xz, footprint, n0.y * n0.y);
 
     vec3 n = normalize(n0 - vec3(paint.slope.x, 0.0, paint.slope.y) * 0.55);

@@ -12,10 +12,10 @@ flat out vec3 eye;
 
 void main() {
     vec2 p = floor(viewer.xz / 2.0) * 2.0 + in_offset;  // in steps: the triangles do not slide under the feet
-    float step_m = max(0.25, 0.02 * length(in_offset));
-    float h = ground_height(p);
-    world = vec3(p.x, h, p.y);
-    hill_normal = vec3(h - ground_height(p + vec2(step_m, 0.0)), step_m, h - ground_height(p + vec2(0.0, step_m)));
+    // Hardly finer than the disc's own triangles: what lies between two vertices must not flicker as they move on.
+    vec3 here = land(p, 0.6 * SPACING * length(in_offset));
+    world = vec3(p.x, here.x, p.y);
+    hill_normal = vec3(-here.y, 1.0, -here.z);
     eye = eyes[gl_InstanceID].xyz;
     air = air_between(world, eye);
     gl_Position = to_screen(world, gl_InstanceID);

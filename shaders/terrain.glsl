@@ -1,22 +1,22 @@
 // The shape and the paint of the ground, shared by the ground itself and the grass that grows on it.
 #include "noise.glsl"
 
-layout(binding = 1) uniform sampler2D height_field;  // metres, over ±terrain.x around the origin
+// Height in metres, slope along x and z: drawn by a network, repeating every terrain.x metres.
+layout(binding = 1) uniform sampler2D height_field;
 
-float hill_height(vec2 p) {
-    float away = smoothstep(75.0, 420.0, distance(p, terrain.yz));
-    if (away <= 0.0) return 0.0;
-    return away * (88.0 * noise(p / 310.0 + 3.7) * away + 26.0 * noise(p / 120.0) + 5.0 * noise(p / 41.0) - 18.0);
-}
+// Scenery.height_at (vrapp/render/scenery.py) has the same three numbers.
+const float FLAT_M = 75.0, WILD_M = 420.0;  // from the valley's middle: level up to the one, all of the relief from the other
+const float RIM_M = 42.0;                   // how much higher the land lies there
 
-float ground_height(vec2 p) {
-    float h = hill_height(p);
-    if (terrain.x > 0.0) {
-        vec2 uv = p / (2.0 * terrain.x) + 0.5;
-        vec2 inside = smoothstep(vec2(0.0), vec2(0.06), uv) * smoothstep(vec2(0.0), vec2(0.06), 1.0 - uv);
-        h += textureLod(height_field, uv, 0.0).r * inside.x * inside.y;
-    }
-    return h;
+// Height and slopes of the land at p, as seen at this many metres a sample.
+vec3 land(vec2 p, float sample_m) {
+    vec2 from = p - terrain.yz;
+    float r = length(from), t = clamp((r - FLAT_M) / (WILD_M - FLAT_M), 0.0, 1.0);
+    if (t <= 0.0 || terrain.x <= 0.0) return vec3(0.0);
+    float away = t * t * (3.0 - 2.0 * t), steeper = 6.0 * t * (1.0 - t) / (WILD_M - FLAT_M);
+    vec3 field = textureLod(height_field, p / terrain.x, log2(max(sample_m / terrain.w, 1.0))).xyz;
+    vec2 slope = steeper * (field.x + 2.0 * RIM_M * away) / r * from + away * field.yz;
+    return vec3(away * (field.x + RIM_M * away), slope);
 }
 
 // Meadow: x dryness, y shade of the large patches.

@@ -273,10 +273,12 @@ def test_interface_colours_are_seen_as_they_are(renderer: Renderer, target: Call
 def test_a_height_field_lifts_the_ground(light: Renderer, target: Callable[..., Target]) -> None:
     to = target(SIZE)
     flat = picture(light, EMPTY, to)
-    light.set_ground(np.full((64, 64), 1.2, np.float32), 1.0)
+    light.set_ground(np.full((64, 64), 50, np.float32), 8.0)
     raised = picture(light, EMPTY, to)
     assert np.abs(raised - flat).max() > 40
-    assert light._scenery.height_at(np.array([[0, 0, 0], [500, 0, 0]], np.float32)).tolist() == pytest.approx([1.2, 0])
+    assert (raised[SIZE[1] * 2 // 3 :] == flat[SIZE[1] * 2 // 3 :]).all()  # level where people are
+    heights = light._scenery.height_at(np.array([[0, 0, 0], [0, 0, -74], [500, 0, 0]], np.float32))
+    assert heights.tolist() == pytest.approx([0, 0, 92])
 
 
 def test_ten_thousand_objects_are_drawn_by_one_list(light: Renderer, target: Callable[..., Target]) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from vrapp.core.errors import InputFileError, UsageError, WeightsError
-from vrapp.generation.dense_weights import decode_dense, load_dense
+from vrapp.generation.network_file import decode_dense, load_network
 from vrapp.models.dense import DenseConfig, DenseGAN, DenseVAE
 from vrapp.training.dense import DenseTraining, export_dense, import_dense, train_dense
 from vrapp.training.evaluate_dense import (
@@ -160,7 +160,7 @@ def test_a_weights_file_comes_back(network: type, tmp_path: Path) -> None:
     noise = torch.randn(3, 4)
     assert card == {"data": "relief"}
     assert torch.allclose(again.sample(noise), model.sample(noise), atol=1e-3)
-    found = load_dense(tmp_path / "a.safetensors", "decoder.")
+    found = load_network(tmp_path / "a.safetensors", ("decoder.",))
     assert np.allclose(decode_dense(found.tensors, noise.numpy()), again.sample(noise).numpy(), atol=1e-5)
 
 
@@ -176,9 +176,9 @@ def test_damaged_weights_are_one_sentence(tmp_path: Path) -> None:
     ):
         path.write_bytes(content)
         with pytest.raises(WeightsError, match=expected):
-            load_dense(path)
+            load_network(path)
     with pytest.raises(WeightsError, match="do not exist"):
-        load_dense(tmp_path / "none.safetensors")
+        load_network(tmp_path / "none.safetensors")
 
 
 def linear_gaussian() -> tuple[DenseVAE, torch.Tensor, MultivariateNormal]:

@@ -29,6 +29,7 @@ from vrapp.core.input import InputSource
 from vrapp.display.open import OPENERS, DisplayOptions, Opener, open_display
 from vrapp.display.trace import TraceInput
 from vrapp.generation.bank import Bank
+from vrapp.generation.ground import make_ground
 from vrapp.generation.service import WorkerGenerator
 from vrapp.generation.weights import describe_weights
 from vrapp.interaction.gestures import Interaction
@@ -94,6 +95,8 @@ class World:
         fixed = self.clock.fixed
         renderer = Renderer(display.ctx, None if options.preset == "auto" else options.preset)
         owned.callback(renderer.release)
+        land = make_ground(options.seed)
+        renderer.set_ground(land.heights, land.cell_m)
         generator: Generator = WorkerGenerator(weights, fixed_latency_frames=FIXED_LATENCY_FRAMES if fixed else None)
         owned.callback(generator.close)
         recorder = self._recorder(options, generator, owned)

@@ -15,6 +15,7 @@ from vrapp.render.shader_library import ShaderLibrary
 _HORIZON_M = 2600.0
 _SKY_VERTICES = 24 * 16 * 6  # the grid of sky.vert
 _VALLEY_SLACK_M = 40.0  # how far the viewer may go before the ring of hills follows
+_FLAT_M, _WILD_M, _RIM_M = 75.0, 420.0, 42.0  # terrain.glsl tells what they are
 
 
 def ground_disc(rings: int, segments: int, near_m: float) -> tuple[Array, np.ndarray, int]:
@@ -40,6 +41,19 @@ def ground_disc(rings: int, segments: int, near_m: float) -> tuple[Array, np.nda
     return vertices, np.concatenate([middle, band]).astype(np.uint32), segments * (1 + 2 * near_rings)
 
 
+def _with_slopes(heights: Array, cell_m: float) -> bytes:
+    """Height and slopes along x and z of each cell, four float32: one look-up tells a vertex both."""
+    two_m = 2 * max(cell_m, 1e-6)  # a flat field may have no size
+    along_z, along_x = ((np.roll(heights, -1, axis) - np.roll(heights, 1, axis)) / two_m for axis in (0, 1))
+    return np.stack([heights, along_x, along_z, np.zeros_like(heights)], axis=-1).astype(np.float32).tobytes()
+
+
+def _disc(light: bool) -> tuple[int, int, float]:
+    """Rings and segments of the ground, and its vertices' distance from each other at 1 m from the viewer."""
+    rings, segments = (40, 80) if light else (90, 200)
+    return rings, segments, math.log(_HORIZON_M / 0.9 + 1) / rings
+
+
 def _grass(light: bool) -> tuple[float, int]:
     """Metres of a cell of the grid that tufts grow on, and cells along its side."""
     return (0.29, 42) if light else (0.22, 110)
@@ -48,8 +62,9 @@ def _grass(light: bool) -> tuple[float, int]:
 def add_programs(programs: ShaderLibrary, light: bool) -> None:
     """Compile what draws the scenery."""
     cell_m, side = _grass(light)
-    programs.add("ground", "ground.vert", "ground.frag")
-    programs.add("ground_far", "ground.vert", "ground.frag", "FAR")
+    spacing = f"SPACING {_disc(light)[2]:.4f}"
+    programs.add("ground", "ground.vert", "ground.frag", spacing)
+    programs.add("ground_far", "ground.vert", "ground.frag", spacing, "FAR")
     programs.add("grass", "grass.vert", "grass.frag", f"GRASS_CELL {cell_m}", f"GRASS_SIDE {side}")
     programs.add("cloud_tile", "fullscreen.vert", "cloud_tile.frag")
     programs.add("sky", "sky.vert", "sky.frag")
@@ -62,37 +77,42 @@ class Scenery:
         self._ctx = ctx
         self._light = light
         near_m = 23.0 if light else 120.0
-        vertices, triangles, self._near_triangles = ground_disc(40 if light else 90, 80 if light else 200, near_m)
+        vertices, triangles, self._near_triangles = ground_disc(*_disc(light)[:2], near_m)
         self._ground = ctx.buffer(vertices.tobytes())
         self._ground_indices = ctx.buffer(triangles.tobytes())
         self.ground_triangles = len(triangles)
         self._tufts = _grass(light)[1] ** 2
-        self._heights = ctx.texture((1, 1), 1, np.zeros(1, np.float32).tobytes(), dtype="f4")
         self._field: Array = np.zeros((1, 1), np.float32)
-        self._half_edge_m = 0.0
+        self._cell_m = 0.0
+        self._heights = ctx.texture((1, 1), 4, np.zeros(4, np.float32).tobytes(), dtype="f4")
         self._valley = np.zeros(2, np.float32)
         self._clouds: Any = None
         self._cloud_pixels = 512 if light else 1024
         self._arrays: dict[str, Any] = {}
 
     def set_heights(self, heights: Array, cell_m: float) -> None:
-        """Terrain around the origin: (N, N) float32 metres, rows along +Z, columns along +X."""
+        """The land beyond the clearing: (N, N) float32 metres, rows along +Z, columns along +X, repeating.
+
+        Where people walk it stays level: the valley's floor does not follow it, the rim does.
+        """
         self._field = np.ascontiguousarray(heights, np.float32)
-        self._half_edge_m = self._field.shape[0] * cell_m / 2
+        self._cell_m = cell_m
         self._heights.release()
-        side = self._field.shape[::-1]
-        self._heights = self._ctx.texture(side, 1, self._field.tobytes(), dtype="f4")
-        self._heights.repeat_x = self._heights.repeat_y = False
+        self._heights = self._ctx.texture(self._field.shape[::-1], 4, _with_slopes(self._field, cell_m), dtype="f4")
+        self._heights.build_mipmaps()
+        self._heights.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
 
     def height_at(self, positions: Array) -> Array:
-        """Ground height (M,) under positions (M, 3), as the shader has it (nearest cell)."""
-        if not self._half_edge_m:
-            return np.zeros(len(positions), np.float32)
-        n = self._field.shape[0]
-        cell = ((positions[:, [2, 0]] / (2 * self._half_edge_m) + 0.5) * n).astype(int)
-        inside = ((cell >= 0) & (cell < n)).all(axis=1)
-        cell = np.clip(cell, 0, n - 1)
-        height: Array = np.where(inside, self._field[cell[:, 0], cell[:, 1]], 0).astype(np.float32)
+        """Ground height (M,) float32 under positions (M, 3), as terrain.glsl has it (of the nearest cell)."""
+        height = np.zeros(len(positions), np.float32)
+        away = np.hypot(positions[:, 0] - self._valley[0], positions[:, 2] - self._valley[1])
+        beyond = np.flatnonzero(away > _FLAT_M)
+        if self._cell_m and len(beyond):
+            t = np.minimum((away[beyond] - _FLAT_M) / (_WILD_M - _FLAT_M), 1)
+            rise = t * t * (3 - 2 * t)
+            n = self._field.shape[0]
+            row, column = np.floor(positions[beyond][:, [2, 0]] / self._cell_m).astype(int).T % n
+            height[beyond] = rise * (self._field[row, column] + _RIM_M * rise)
         return height
 
     def bake(self, programs: ShaderLibrary, back_to: Any) -> None:
@@ -120,7 +140,7 @@ class Scenery:
         offset = v["viewer"][[0, 2]] - self._valley
         if (away := float(np.linalg.norm(offset))) > _VALLEY_SLACK_M:
             self._valley += offset * (1 - _VALLEY_SLACK_M / away)
-        v["terrain"][:] = (self._half_edge_m, *self._valley, 0)
+        v["terrain"][:] = (self._field.shape[0] * self._cell_m, *self._valley, self._cell_m)
 
     def draw_ground(self, programs: ShaderLibrary, eyes: int) -> None:
         """The ground; shadow atlas on unit 0."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vrapp.core.errors import UsageError, WeightsError
-from vrapp.generation.dense_weights import load_dense, save_dense
+from vrapp.generation.network_file import load_network, save_network
 from vrapp.models.dense import DenseConfig, DenseGAN, DenseVAE, GanLoss, critic_loss, generator_loss
 from vrapp.training.checkpoint import Ema, load_checkpoint, save_checkpoint
 from vrapp.training.images import ImageSet, load_image_sets, relief_sets
@@ -24,6 +24,7 @@ from vrapp.training.peers import Peers
 Kind = Literal["vae", "gan"]
 DenseModel = DenseVAE | DenseGAN
 HELD_OUT = 1000  # test pictures looked at while training
+ANCHORS = 512  # encodings that go with a VAE
 
 
 @dataclass(frozen=True)
@@ -238,26 +239,44 @@ def train_to_file(
     model = train_dense(train, test, work, plan, tell)
     if Peers().rank == 0:
         card = {"data": train.name, "pictures": len(train), "steps": plan.steps, "seed": plan.seed}
-        export_dense(out, model, card)
+        export_dense(out, model, card, train)
         say(f"wrote {out} ({out.stat().st_size / 1024:.0f} KiB)")
     return out
 
 
-def export_dense(out: Path, model: DenseModel, card: dict[str, Any]) -> str:
-    """Write a network as float16; returns the file's hash."""
+def export_dense(out: Path, model: DenseModel, card: dict[str, Any], data: ImageSet | None = None) -> str:
+    """Write a network as float16; returns the file's hash.
+
+    With a VAE goes the density of its latents, fitted after training to encodings of `data` (Ghosh et al.
+    2020): some of them, their kinds, and how far they spread.
+    """
     kind = "vae" if isinstance(model, DenseVAE) else "gan"
-    tensors = {name: value.detach().cpu().float().numpy() for name, value in model.state_dict().items()}
-    return save_dense(out, kind, model.config.as_dict(), card, tensors)
+    tensors = dict(model.state_dict())
+    if isinstance(model, DenseVAE) and data is not None:
+        tensors |= {f"prior.{name}": value for name, value in latent_density(model, data).items()}
+    arrays = {name: value.detach().cpu().float().numpy() for name, value in tensors.items()}
+    return save_network(out, kind, model.config.as_dict(), card, arrays)
+
+
+@torch.no_grad()
+def latent_density(model: DenseVAE, data: ImageSet) -> dict[str, Tensor]:
+    """`anchors` (A, latent) encodings, their `kind` (A,), and the `spread` (latent,) of all."""
+    rng = torch.Generator().manual_seed(0)
+    rows = torch.randperm(len(data), generator=rng)[: 8 * ANCHORS]
+    encoded, _ = model.encode(data.batch(rows, rng))
+    kind = data.label[rows[:ANCHORS]].clamp(min=0).float()
+    return {"anchors": encoded[:ANCHORS], "kind": kind, "spread": encoded.std(0)}
 
 
 def import_dense(path: Path) -> tuple[DenseModel, dict[str, Any]]:
     """The network in a weights file, in eval mode, and its card. Raises WeightsError."""
-    found = load_dense(path)
+    found = load_network(path)
     try:
         settings = {key: tuple(v) if isinstance(v, list) else v for key, v in found.config.items()}
         config = DenseConfig(**settings)  # type: ignore[arg-type]
         model: DenseModel = DenseVAE(config) if found.kind == "vae" else DenseGAN(config)
-        model.load_state_dict({name: torch.from_numpy(array) for name, array in found.tensors.items()})
+        own = {name: array for name, array in found.tensors.items() if not name.startswith("prior.")}
+        model.load_state_dict({name: torch.from_numpy(array) for name, array in own.items()})
     except (TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0][:120]
         raise WeightsError(f"The weights {path} do not fit their network ({reason}).") from error

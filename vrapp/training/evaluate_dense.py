@@ -22,6 +22,8 @@ from torch.nn import functional
 
 from vrapp.core import resources
 from vrapp.core.errors import InputFileError
+from vrapp.generation.ground import draw_latents
+from vrapp.generation.network_file import load_network
 from vrapp.models.dense import PIXELS, DenseVAE
 from vrapp.training.dense import DenseModel, import_dense
 from vrapp.training.images import ImageSet, load_image_sets, relief_sets
@@ -147,21 +149,25 @@ class SampleJudge:
     def __init__(self, train: ImageSet, test: ImageSet, seed: int, steps: int = 1500) -> None:
         self._model = _judge(train, seed, steps)
         rng = torch.Generator().manual_seed(seed)
-        self._count = min(_JUDGED, len(test), len(train))
-        held_out = torch.randperm(len(test), generator=rng)[: self._count]
+        self.count = min(_JUDGED, len(test), len(train))
+        held_out = torch.randperm(len(test), generator=rng)[: self.count]
         self._reference = _pictures(test, held_out)
         self._label = test.label[held_out]
-        self._train = _pictures(train, torch.randperm(len(train), generator=rng)[: self._count])
+        self._train = _pictures(train, torch.randperm(len(train), generator=rng)[: self.count])
         self._seed = seed
 
     @torch.no_grad()
-    def row(self, model: DenseModel | None) -> dict[str, float]:
-        """Fréchet distance, 1-NNA (½ is ideal) and the entropy of the labels given; None: training pictures."""
+    def row(self, model: DenseModel | None, latents: Tensor | None = None) -> dict[str, float]:
+        """Fréchet distance, 1-NNA (½ is ideal) and the entropy of the labels given, of what a model draws.
+
+        Without `latents` (B, latent) it draws from N(0, I); without a model the training pictures are judged.
+        """
         rng = torch.Generator().manual_seed(self._seed + 1)
         if model is None:
             made = self._train
         else:
-            made = model.sample(torch.randn(self._count, model.config.latent, generator=rng))
+            drawn = torch.randn(self.count, model.config.latent, generator=rng)
+            made = model.sample(drawn if latents is None else latents)
         features, reference = self._model.body(made).double(), self._model.body(self._reference).double()
         shares = torch.softmax(self._model(made), 1).mean(0)
         return {
@@ -221,11 +227,23 @@ def evaluate_dense(
         if name in judges:
             row |= judges[name].row(model)
         rows.append(row)
+        latents = _fitted_latents(path, judges[name].count, plan.seed) if name in judges else None
+        if latents is not None:
+            again = judges[name].row(model, latents)
+            rows.append({"model": f"{_title(model)}, fitted density", "data": name, "file": path.name, **again})
         say(
             f"{path.name}: "
             + " ".join(f"{key} {value:.4g}" for key, value in row.items() if not isinstance(value, str))
         )
     return {"rows": rows, "summary": _summary(rows)}
+
+
+def _fitted_latents(path: Path, count: int, seed: int) -> Tensor | None:
+    """(count, latent) from the density that goes with a VAE's file, None where there is none."""
+    network = load_network(path, ("prior.",))
+    if "prior.anchors" not in network.tensors:
+        return None
+    return torch.from_numpy(draw_latents(network, count, np.random.default_rng(seed)))
 
 
 def _title(model: DenseModel) -> str:
@@ -251,7 +269,10 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, float | None]:
                 f"VAE {title}", "mnist", figure
             )
     for data in ("mnist", "relief"):
-        for kind in ("VAE 784-128-128", "GAN 784-128-128", "oracle (training pictures)"):
-            word = kind.split()[0].lower()
-            summary[f"{data}_frechet_{word}"] = of(kind, data, "frechet_features")
+        titles = {
+            "vae": "VAE 784-128-128", "vae_fitted": "VAE 784-128-128, fitted density",
+            "gan": "GAN 784-128-128", "oracle": "oracle (training pictures)",
+        }  # fmt: skip
+        for word, title in titles.items():
+            summary[f"{data}_frechet_{word}"] = of(title, data, "frechet_features")
     return summary
