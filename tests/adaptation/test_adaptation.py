@@ -32,7 +32,7 @@ class Gallery:
         handle = len(self._facts)
         draws = rng.generator(self._seed, handle).normal(size=(steering.candidates, K)).astype(np.float32)
         best = 0 if steering.utility is None else int(np.argmax(draws @ steering.utility))
-        latent = np.zeros(512, np.float32) if steering.near is None else steering.near
+        latent = np.zeros(704, np.float32) if steering.near is None else steering.near
         self._facts.append(ObjectFacts(handle, handle, steering.category, latent, draws[best], 0.8))
         return self._facts[-1]
 
@@ -168,7 +168,7 @@ def test_frozen_and_random_do_not_learn_and_random_ignores_what_was_learnt() -> 
 
 def test_more_like_this_is_asked_for_next() -> None:
     a, gallery = adaptation(), Gallery()
-    latent = np.linspace(-1, 1, 512, dtype=np.float32)
+    latent = np.linspace(-1, 1, 704, dtype=np.float32)
     thing = gallery.make(Steering(CHAIR, near=latent))
     a.observe([Event(Act.MORE, 0, thing.handle)], gallery)
     first = [a.propose(i) for i in range(4)]

@@ -30,7 +30,7 @@ def small_object(request_id=0, category=0, size=0.5):
     level = tetrahedra((size, (-0.2, -0.2, -0.2)))
     box = np.array([[-0.2] * 3, [size - 0.2] * 3], np.float32)
     mesh = Mesh((level, level, level), box, level.vertices["position"].copy())
-    latent = np.random.default_rng(request_id).standard_normal(512).astype(np.float32)
+    latent = np.random.default_rng(request_id).standard_normal(704).astype(np.float32)
     return GeneratedObject(request_id, category, latent, latent[:6], mesh, mesh_hash(mesh))
 
 

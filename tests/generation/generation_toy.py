@@ -23,8 +23,8 @@ class ToyModel:
     prior: Any
     categories: tuple[str, ...] = CATEGORIES
     weights_hash: str = "toy"
-    latent_mean: np.ndarray = field(default_factory=lambda: np.zeros(512, np.float32))
-    latent_basis: np.ndarray = field(default_factory=lambda: np.eye(6, 512, dtype=np.float32))
+    latent_mean: np.ndarray = field(default_factory=lambda: np.zeros(704, np.float32))
+    latent_basis: np.ndarray = field(default_factory=lambda: np.eye(6, 704, dtype=np.float32))
     gate: dict[str, Any] = field(default_factory=dict)
 
 
@@ -59,12 +59,12 @@ class ToyPrior:
     def sample(self, category: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
         if (category == CATEGORIES.index("deadly")).any():
             os.kill(os.getpid(), 9)
-        latent = uniforms.reshape(len(category), 512).clone()
+        latent = uniforms.reshape(len(category), 704).clone()
         latent[:, 3] = category.float()
-        return latent.reshape(-1, 8, 4, 4, 4)
+        return latent.reshape(-1, 11, 4, 4, 4)
 
     def uniforms_of(self, latent: torch.Tensor, category: torch.Tensor, temperature: float) -> torch.Tensor:
-        return latent.reshape(-1, 64, 8).clamp(0.0, 1.0)
+        return latent.reshape(-1, 64, 11).clamp(0.0, 1.0)
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def test_nearness_one_draws_the_same_again_and_zero_does_not_care():
 
 
 def test_components_are_the_latent_in_the_exposed_basis():
-    mean = np.full(512, 0.5, np.float32)
+    mean = np.full(704, 0.5, np.float32)
     shown = maker(latent_mean=mean).make(request(1)).shown
     np.testing.assert_allclose(shown.components, shown.latent[:6] - 0.5, atol=1e-6)
 
@@ -66,7 +66,7 @@ def test_fields_that_are_not_finite_are_refused():
             return torch.full((1, 7, 64, 64, 64), float("nan"))
 
     made = ObjectMaker(toy.ToyModel(Broken(), toy.ToyPrior()), torch.device("cpu"))
-    assert made.mesh(np.zeros(512, np.float32), GateLimits()) is Reason.NOT_FINITE
+    assert made.mesh(np.zeros(704, np.float32), GateLimits()) is Reason.NOT_FINITE
 
 
 def test_support_points_span_the_object():

@@ -70,7 +70,7 @@ def test_objects_come_back_whole(generator):
     objects = sorted(collect_until(generator, lambda o: len(o) == 2), key=lambda o: o.request_id)
     for made, category in zip(objects, (BOX, BALL), strict=True):
         assert made.category == category
-        assert made.latent.shape == (512,)
+        assert made.latent.shape == (704,)
         assert made.components.shape == (6,)
         assert [level.triangles for level in made.mesh.levels] == sorted(
             (level.triangles for level in made.mesh.levels), reverse=True
@@ -137,7 +137,7 @@ def test_what_the_gate_refuses_is_counted_and_given_up(generator):
 def test_steering_prefers_what_it_is_asked_for(generator):
     plain = Steering(BOX)
     tall = Steering(BOX, candidates=16, utility=np.array([0, 1, 0, 0, 0, 0], np.float32))
-    like = np.full(512, 0.25, np.float32)
+    like = np.full(704, 0.25, np.float32)
     near = Steering(BOX, near=like, nearness=0.95)
     for i in range(6):
         generator.submit(GenerationRequest(i, 3, (plain, tall, near)[i % 3]))

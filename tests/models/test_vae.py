@@ -34,7 +34,7 @@ def test_depth_to_space_undoes_space_to_depth() -> None:
 def test_encode_and_decode_shapes_and_ranges() -> None:
     model = ShapeVAE(SMALL).eval()
     mean, logvar = model.encode(a_ball())
-    assert mean.shape == logvar.shape == (1, 8, 4, 4, 4)
+    assert mean.shape == logvar.shape == (1, 11, 4, 4, 4)
     for resolution in (64, 32, 16):
         grid = model.decode(mean, resolution)
         assert grid.shape == (1, 7, resolution, resolution, resolution)
@@ -48,9 +48,9 @@ def test_wrong_shapes_are_named() -> None:
     with pytest.raises(ValueError, match="grid"):
         model.encode(torch.zeros(1, 7, 32, 32, 32))
     with pytest.raises(ValueError, match="latent"):
-        model.decode(torch.zeros(1, 512))
+        model.decode(torch.zeros(1, 704))
     with pytest.raises(ValueError, match="resolution"):
-        model.decode(torch.zeros(1, 8, 4, 4, 4), 48)
+        model.decode(torch.zeros(1, 11, 4, 4, 4), 48)
 
 
 def test_colours_are_kept_near_the_surface_alone() -> None:
@@ -62,7 +62,7 @@ def test_colours_are_kept_near_the_surface_alone() -> None:
 
 def test_saturated_targets_ask_only_for_at_least_that_far() -> None:
     distance, target = torch.ones(1, 1, 64, 64, 64), torch.zeros(1, 7, 32, 32, 32)
-    zeros = torch.zeros(1, 8, 4, 4, 4)
+    zeros = torch.zeros(1, 11, 4, 4, 4)
     weights = VaeLossWeights(occupancy=0.0, beta=0.0)
     look = torch.zeros(1, 6, 32, 32, 32)
     far, _ = vae_loss(3 * distance, look, distance, target, zeros, zeros, weights)
@@ -85,4 +85,4 @@ def test_a_few_steps_of_training_lower_the_loss() -> None:
         loss.backward()
         optimiser.step()
         losses.append(float(loss.detach()))
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]

@@ -15,7 +15,7 @@ from vrapp.core import maths, resources
 from vrapp.core.display import Target
 from vrapp.core.errors import GraphicsError, UsageError
 from vrapp.core.pose import Fov, Pose, View
-from vrapp.core.scene import ObjectState, Mark, SceneArrays
+from vrapp.core.scene import Mark, ObjectState, SceneArrays
 from vrapp.render.extras import FrameExtras, GroundRing, HandLook, PanelText, RayLook
 from vrapp.render.gl_native import NativeGL
 from vrapp.render.preset import preset_for

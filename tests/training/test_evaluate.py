@@ -33,7 +33,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_promised_number_is_there(trained: Path) -> None:
     found = evaluate_objects(
         trained / "own.safetensors", trained / "models", trained / "own.training",
-        trained / "own.training" / "split.json", count=4, judge_plan=ClassifierTraining(steps=2, batch=2),
+        trained / "own.training" / "split.json", count=4, judge_plan=ClassifierTraining(epochs=1, variants=1, batch=4),
     )  # fmt: skip
     assert {"hardware", "command", "commit", "rows", "summary"} <= set(found)
     assert [row["model"] for row in found["rows"]] == ["ours", "oracle (training models)", "PCA + mixture"]

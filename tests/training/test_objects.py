@@ -39,7 +39,7 @@ def test_a_folder_becomes_a_generator(trained: tuple[Path, list[str]]) -> None:
     folder, said = trained
     model = load_weights(folder / "own.safetensors")
     assert model.categories == ("ball", "box", "cone")
-    grid = model.vae.decode(model.prior.sample(torch.tensor([0, 2]), torch.rand(2, 64, 8)))
+    grid = model.vae.decode(model.prior.sample(torch.tensor([0, 2]), torch.rand(2, 64, 11)))
     assert grid.shape == (2, 7, 64, 64, 64)
     assert torch.isfinite(grid).all()
     assert any("broken.glb" in line and "not a glTF 2" in line for line in said)
@@ -51,7 +51,7 @@ def test_the_autoregressive_prior_can_be_asked_for(trained: tuple[Path, list[str
     folder, _ = trained
     out, work = folder / "autoregressive.safetensors", folder / "own.training"
     train_objects(folder / "models", out, replace(SETTINGS, autoregressive=True), work, say=lambda _: None)
-    assert load_weights(out).prior.sample(torch.tensor([1]), torch.rand(1, 64, 8)).shape == (1, 8, 4, 4, 4)
+    assert load_weights(out).prior.sample(torch.tensor([1]), torch.rand(1, 64, 11)).shape == (1, 11, 4, 4, 4)
 
 
 def test_started_again_it_bakes_and_trains_nothing_twice(trained: tuple[Path, list[str]]) -> None:

@@ -23,9 +23,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     vae = ShapeVAE(VaeConfig(encoder=(16, 16, 16), decoder=(16, 16, 16), blocks=(1, 1, 1), head=16))
     prior = LatentPrior(PriorConfig(categories=2, bins=4, width=16, layers=1, heads=2))
-    prior.set_bins(torch.randn(20, 8, 4, 4, 4))
+    prior.set_bins(torch.randn(20, 11, 4, 4, 4))
     path = tmp_path_factory.mktemp("weights") / "toy.safetensors"
-    save_weights(path, vae, prior, CATEGORIES, np.zeros(512), np.eye(6, 512), {"note": "toy"},
+    save_weights(path, vae, prior, CATEGORIES, np.zeros(704), np.eye(6, 704), {"note": "toy"},
                  {"default": {}, "categories": {}}, {"top_p": 0.9, "guidance": 0.25, "heat": 0.8})  # fmt: skip
     return path
 
@@ -36,9 +36,9 @@ def test_round_trip(weights: Path) -> None:
     assert model.weights_hash == known.weights_hash
     assert len(known.weights_hash) == 64
     assert model.card == {"note": "toy"}
-    assert model.latent_basis.shape == (6, 512)
+    assert model.latent_basis.shape == (6, 704)
     assert (model.prior.top_p, model.prior.guidance, model.prior.heat) == (0.9, 0.25, 0.8)
-    latent = model.prior.sample(torch.tensor([1]), torch.rand(1, 64, 8))
+    latent = model.prior.sample(torch.tensor([1]), torch.rand(1, 64, 11))
     assert model.vae.decode(latent).shape == (1, 7, 64, 64, 64)
 
 
@@ -73,7 +73,7 @@ def damaged(raw: bytes, what: str) -> bytes:
     if what == "offsets out of the file":
         header["latent_mean"]["data_offsets"] = [0, 2**40]
     if what == "negative shape":
-        header["latent_mean"]["shape"] = [-512]
+        header["latent_mean"]["shape"] = [-704]
     if what == "a tensor lacks":
         del header["latent_basis"]
     text = json.dumps(header).encode()

@@ -19,7 +19,7 @@ class Steering:
 
     ``category``: index into the weights' categories. Of ``candidates`` draws from the prior the one
     with the greatest ``utility · project(z)`` is decoded; ``utility`` is (k,) over the latent basis'
-    components, None takes the first draw. ``near`` is a latent (512,) that candidates are drawn
+    components, None takes the first draw. ``near`` is a latent (704,) that candidates are drawn
     towards ("more like this"), with ``nearness`` 0…1.
     """
 
@@ -46,7 +46,7 @@ class GeneratedObject:
 
     request_id: int
     category: int
-    latent: np.ndarray  # (512,) float32
+    latent: np.ndarray  # (704,) float32
     components: np.ndarray  # (k,) float32: the latent in the exposed basis
     mesh: Mesh
     mesh_hash: str  # sha256 of the finest level

@@ -18,8 +18,8 @@ import numpy as np
 GRID_CHANNELS = 7
 GRID_SIZE = 64
 TRUNCATION_VOXELS = 4.0
-LATENT_SHAPE = (8, 4, 4, 4)
-LATENT_DIM = 512
+LATENT_SHAPE = (11, 4, 4, 4)
+LATENT_DIM = 704
 LEVELS = 3  # of detail, from grids of 64, 32 and 16
 
 #: One vertex, 24 bytes. ``normal`` is snorm8 (w unused); ``colour`` unorm8 sRGB + roughness;

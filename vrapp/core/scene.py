@@ -86,7 +86,7 @@ def slot_of(arrays: SceneArrays, handle: int) -> int | None:
 class ObjectFacts:
     """What the networks and the layout made of one object: what adaptation and the panel read.
 
-    ``latent`` (512,) and ``components`` (k,) float32; ``size_m``: longest side in metres.
+    ``latent`` (704,) and ``components`` (k,) float32; ``size_m``: longest side in metres.
     """
 
     handle: int

@@ -28,7 +28,7 @@ class Decoder(Protocol):
     """The part of ``models.vae.ShapeVAE`` that is used here."""
 
     def decode(self, latent: Tensor, resolution: int = GRID_SIZE) -> Tensor:
-        """(B, 8, 4, 4, 4) → (B, 7, R, R, R)."""
+        """(B, 11, 4, 4, 4) → (B, 7, R, R, R)."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ class SurfacePipeline:
 
     @torch.inference_mode()
     def run(self, latent: Tensor) -> SurfaceSet:
-        """One object from ``latent`` (1, 8, 4, 4, 4)."""
+        """One object from ``latent`` (1, 11, 4, 4, 4)."""
         return self.surfaces(self.decode(latent))
 
     @torch.inference_mode()
     def decode(self, latent: Tensor) -> Tensor:
-        """The grid (7, 64, 64, 64) of ``latent`` (1, 8, 4, 4, 4)."""
+        """The grid (7, 64, 64, 64) of ``latent`` (1, 11, 4, 4, 4)."""
         return self._decoder.decode(latent.to(self.device), resolution=GRID_SIZE)[0].float()
 
     @torch.inference_mode()

@@ -22,7 +22,7 @@ from vrapp.generation.packing import mesh_hash
 ATTEMPTS = (range(0, 1), range(1, 4), range(4, 8))
 MAX_ATTEMPTS = ATTEMPTS[-1].stop
 HULL_POINTS = 48
-_TOKENS, _TOKEN_WIDTH = 64, 8
+_TOKENS, _TOKEN_WIDTH = 64, LATENT_SHAPE[0]
 _BELOW_ONE = 1.0 - 2.0**-24
 _DRAWS_NEAR = 6  # candidates, at least, where a latent is asked to be near another
 
@@ -31,7 +31,7 @@ class Prior(Protocol):
     """What is used here of ``models.prior.LatentPrior`` and ``models.mixture.LatentMixture``."""
 
     def sample(self, category: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
-        """Category (B,) int64, uniforms (B, 64, 8) in [0, 1) → latents (B, 8, 4, 4, 4)."""
+        """Category (B,) int64, uniforms (B, 64, 11) in [0, 1) → latents (B, 11, 4, 4, 4)."""
 
     def uniforms_of(self, latent: Tensor, category: Tensor, temperature: float) -> Tensor:
         """The inverse of ``sample``."""
@@ -58,11 +58,11 @@ class Model(Protocol):
 
     @property
     def latent_mean(self) -> Any:
-        """(512,) float32."""
+        """(704,) float32."""
 
     @property
     def latent_basis(self) -> Any:
-        """(k, 512) float32."""
+        """(k, 704) float32."""
 
     @property
     def gate(self) -> Mapping[str, Any]:
@@ -141,12 +141,12 @@ class ObjectMaker:
         return Made(None, tuple(rejected))
 
     def project(self, latents: np.ndarray) -> np.ndarray:
-        """(…, 512) → (…, k) float32: the exposed components."""
+        """(…, 704) → (…, k) float32: the exposed components."""
         return ((latents - self._mean) @ self._basis.T).astype(np.float32)
 
     @torch.inference_mode()
     def _draw(self, attempts: Sequence[tuple[GenerationRequest, int]]) -> list[np.ndarray]:
-        """(512,) for each attempt at a request: the best of its candidates."""
+        """(704,) for each attempt at a request: the best of its candidates."""
         requests = [request for request, _ in attempts]
         rows = [self._uniforms(request, attempt) for request, attempt in attempts]
         drawn: list[np.ndarray] = [np.empty((0, LATENT_DIM), np.float32)] * len(rows)
@@ -166,7 +166,7 @@ class ObjectMaker:
         return [candidates[int(np.argmax(score))] for candidates, score in zip(drawn, scores, strict=True)]
 
     def _uniforms(self, request: GenerationRequest, attempt: int) -> Tensor:
-        """(C, 64, 8) for the request's candidates.
+        """(C, 64, 11) for the request's candidates.
 
         Near a given latent they are correlated with the uniforms that draw it (a Gaussian copula of
         strength ``nearness``), so that each candidate is as likely under the prior as any, and alike.
@@ -196,7 +196,7 @@ class ObjectMaker:
         return score
 
     def mesh(self, latent: np.ndarray, limits: GateLimits) -> Mesh | Reason:
-        """The object of ``latent`` (512,) at all levels, or why it may not be shown."""
+        """The object of ``latent`` (704,) at all levels, or why it may not be shown."""
         grid = self._pipeline.decode(torch.from_numpy(latent.reshape(1, *LATENT_SHAPE)))
         if wrong := judge_grid(grid[0].cpu().numpy(), limits):
             return wrong

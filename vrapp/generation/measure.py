@@ -30,7 +30,7 @@ class Pipelines:
         self._maker = ObjectMaker(self._model, self.device)
 
     def latents(self, count: int, seed: int) -> list[np.ndarray]:
-        """``count`` latents (512,) that the gate lets through, categories in turn."""
+        """``count`` latents (704,) that the gate lets through, categories in turn."""
         found: list[np.ndarray] = []
         for number in range(8 * count):
             category = int(rng.generator(seed, _KEY, number).integers(len(self._model.categories)))

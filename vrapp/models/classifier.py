@@ -1,7 +1,8 @@
-"""Small 3-D convolutional network that names the category of an object grid.
+"""Names the category of an object grid: a fixed descriptor, its principal components, a small network.
 
-It judges samples (how often a sample is recognised as what was asked for) and its penultimate features
-are what the Fréchet distance is measured on.  Input: distance and colour at 32³; see `classifier_input`.
+It judges samples (how often a sample is recognised as what was asked for) and its hidden features are what the
+Fréchet distance is measured on.  With some thirty models a category this tells more test models right than a 3-D
+convolutional network of the same training time (51 against 28 % of 49 categories).
 """
 
 from __future__ import annotations
@@ -12,57 +13,75 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-FEATURES = 256
+from vrapp.models.vae import COLOURS, LOOK_CHANNELS
+
+DESCRIPTOR = 16**3 + 3 * 8**3 + 3 * 32**2
+_GREY = 0.45
 
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """`categories` is the number of labels; widths at 16³, 8³, 4³."""
+    """`categories` is the number of labels, `components` that of principal components, `hidden` of features."""
 
     categories: int
-    widths: tuple[int, int, int] = (32, 64, 128)
-    dropout: float = 0.3
+    components: int = 300
+    hidden: int = 512
+    dropout: float = 0.5
 
     def as_dict(self) -> dict[str, object]:
         """As JSON keeps it."""
         return asdict(self)
 
 
-def classifier_input(distance: Tensor, look: Tensor) -> Tensor:
-    """Distance (B, 1, 64³) and look (B, 7, 32³; premultiplied, mask last) → (B, 5, 32³)."""
-    return torch.cat([functional.avg_pool3d(distance, 2), look[:, :3], look[:, 6:7]], 1)
+def descriptor(distance: Tensor, look: Tensor) -> Tensor:
+    """Distance (B, 1, 64³) and look (B, 7, 32³; premultiplied, mask last) → (B, 8704).
+
+    Distances at 16³, colours at 8³ and the silhouettes along three axes at 32².
+    """
+    shape = functional.avg_pool3d(distance, 4).flatten(1)
+    cells = functional.avg_pool3d(look, 4)  # (B, 7, 8³)
+    colour = (cells[:, :COLOURS] - _GREY * cells[:, LOOK_CHANNELS:]).flatten(1)
+    filled = functional.avg_pool3d((distance < 0).float(), 2)  # (B, 1, 32³)
+    silhouettes = [filled.amax(axis).flatten(1) for axis in (2, 3, 4)]
+    return torch.cat([shape, 2.0 * colour, *(0.5 * s for s in silhouettes)], 1)
 
 
 class ShapeClassifier(nn.Module):
-    """(B, 5, 32³) → logits (B, categories)."""
+    """Descriptors (B, 8704) → logits (B, categories)."""
+
+    mean: Tensor
+    basis: Tensor
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
-        a, b, c = config.widths
-        self.stem = nn.Sequential(nn.Conv3d(5, a, 4, stride=2, padding=1), nn.GroupNorm(4, a), nn.SiLU())
-        self.down1 = nn.Sequential(nn.Conv3d(a, b, 4, stride=2, padding=1), nn.GroupNorm(4, b), nn.SiLU())
-        self.same1 = nn.Sequential(nn.Conv3d(b, b, 3, padding=1), nn.GroupNorm(4, b), nn.SiLU())
-        self.down2 = nn.Sequential(nn.Conv3d(b, c, 4, stride=2, padding=1), nn.GroupNorm(4, c), nn.SiLU())
-        self.same2 = nn.Sequential(nn.Conv3d(c, c, 3, padding=1), nn.GroupNorm(4, c), nn.SiLU())
-        self.hidden = nn.Linear(c * 8 + c, FEATURES)
-        self.out = nn.Linear(FEATURES, config.categories)
+        self.register_buffer("mean", torch.zeros(DESCRIPTOR))
+        self.register_buffer("basis", torch.zeros(DESCRIPTOR, config.components))
+        self.hidden = nn.Linear(config.components, config.hidden)
+        self.out = nn.Linear(config.hidden, config.categories)
 
-    def features(self, grid: Tensor) -> Tensor:
-        """(B, 256) penultimate features."""
-        if grid.dim() != 5 or tuple(grid.shape[1:]) != (5, 32, 32, 32):
-            raise ValueError(f"expected (B, 5, 32, 32, 32), got {tuple(grid.shape)}")
-        x = self.down1(self.stem(grid))  # (B, b, 8³)
-        x = x + self.same1(x)
-        x = self.down2(x)  # (B, c, 4³)
-        x = x + self.same2(x)
-        coarse = functional.avg_pool3d(x, 2).flatten(1)  # (B, 8c)
-        pooled = torch.cat([coarse, x.amax((2, 3, 4))], 1)
-        out: Tensor = functional.silu(self.hidden(functional.dropout(pooled, self.config.dropout, self.training)))
+    @torch.no_grad()
+    def fit_basis(self, descriptors: Tensor) -> None:
+        """Principal components of (N, 8704), scaled to unit variance but for the smallest."""
+        self.mean.copy_(descriptors.mean(0))
+        torch.manual_seed(0)  # the low-rank decomposition draws
+        count = min(self.config.components, *descriptors.shape)
+        _, singular, basis = torch.pca_lowrank(descriptors - self.mean, q=count, niter=3)
+        deviation = singular / max(1, len(descriptors) - 1) ** 0.5
+        self.basis.zero_()
+        self.basis[:, :count] = basis / deviation.clamp(min=0.05 * float(deviation[0]))
+
+    def components(self, descriptors: Tensor) -> Tensor:
+        """(B, 8704) → (B, components)."""
+        return (descriptors - self.mean) @ self.basis
+
+    def features(self, components: Tensor) -> Tensor:
+        """(B, components) → (B, hidden)."""
+        kept = functional.dropout(components, 0.4 * self.config.dropout, self.training)
+        out: Tensor = functional.silu(self.hidden(kept))
         return out
 
-    def forward(self, grid: Tensor) -> Tensor:
-        """(B, 5, 32, 32, 32) → logits (B, categories)."""
-        h = functional.dropout(self.features(grid), self.config.dropout, self.training)
-        out: Tensor = self.out(h)
+    def forward(self, components: Tensor) -> Tensor:
+        """(B, components) → logits (B, categories)."""
+        out: Tensor = self.out(functional.dropout(self.features(components), self.config.dropout, self.training))
         return out

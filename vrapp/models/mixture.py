@@ -17,22 +17,25 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
+SHAPE, COLOURS = 8, 3  # channels of a latent (models.vae)
 TAIL = 1e-5  # uniforms are kept this far from 0 and 1
 
 
 @dataclass(frozen=True)
 class MixtureConfig:
-    """Sizes, and the spreads: ``own`` along a model's other encodings, ``others`` towards its neighbours,
-    ``noise`` in standard deviations of the latents, in every direction."""
+    """Sizes, and the spreads: ``own`` along a model's other encodings, ``others`` towards its neighbours
+    (``colours`` for the last 3 of 11 channels), ``noise`` in standard deviations of the latents, in every
+    direction."""
 
     categories: int
     models: int
     variants: int = 4
     neighbours: int = 3
     own: float = 0.5
-    others: float = 0.16
+    others: float = 0.25
+    colours: float = 0.4
     noise: float = 0.04
-    numbers: int = 512
+    numbers: int = 704
 
     def as_dict(self) -> dict[str, object]:
         """For the weights' metadata."""
@@ -40,7 +43,7 @@ class MixtureConfig:
 
 
 class LatentMixture(nn.Module):
-    """``means`` (models, variants, 512), ``category`` (models,): what is learned. The models of a category
+    """``means`` (models, variants, 704), ``category`` (models,): what is learned. The models of a category
     lie in the order of their first principal component, so that near uniforms draw near models."""
 
     means: Tensor
@@ -56,7 +59,7 @@ class LatentMixture(nn.Module):
 
     @torch.no_grad()
     def fit(self, means: Tensor, category: Tensor) -> None:
-        """Take the encodings (models, variants, 8, 4, 4, 4) of models with ``category`` (models,) int64."""
+        """Take the encodings (models, variants, 11, 4, 4, 4) of models with ``category`` (models,) int64."""
         flat = means.flatten(2)
         order = []
         for number in range(self.config.categories):
@@ -87,10 +90,13 @@ class LatentMixture(nn.Module):
         """A mixture has no settings of sampling but the temperature."""
 
     def _directions(self, model: Tensor, variant: Tensor) -> Tensor:
-        """(B, variants + neighbours, 512): where each component may stray, scaled."""
+        """(B, variants + neighbours, 704): where each component may stray, scaled."""
         centre = self.means[model, variant][:, None]
         own = (self.means[model] - centre) * self.config.own
-        others = (self.means[self._nearest[model], 0] - self.means[model, 0][:, None]) * self.config.others
+        others = self.means[self._nearest[model], 0] - self.means[model, 0][:, None]
+        colours = others.shape[2] * COLOURS // (COLOURS + SHAPE)  # numbers
+        others[:, :, :-colours] *= self.config.others
+        others[:, :, -colours:] *= self.config.colours
         return torch.cat([own, others], 1)
 
     def _component(self, category: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,27 +108,27 @@ class LatentMixture(nn.Module):
         return torch.tensor(models), picked % variants
 
     def sample(self, category: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
-        """Category (B,) int64 and uniforms (B, 64, 8) in [0, 1) → latents (B, 8, 4, 4, 4), row by row."""
+        """Category (B,) int64 and uniforms (B, 64, 11) in [0, 1) → latents (B, 11, 4, 4, 4), row by row."""
         flat = uniforms.flatten(1)
         model, variant = self._component(category, flat[:, 0])
-        directions = self._directions(model, variant)  # (B, K, 512)
+        directions = self._directions(model, variant)  # (B, K, 704)
         count = directions.shape[1]
-        normal = torch.special.ndtri(flat.clamp(TAIL, 1 - TAIL))  # (B, 512)
+        normal = torch.special.ndtri(flat.clamp(TAIL, 1 - TAIL))  # (B, 704)
         along = (normal[:, 1 : count + 1, None] * directions).sum(1)
         rest = normal * self.config.noise * self._deviation
         rest[:, : count + 1] = 0
         latent: Tensor = self.means[model, variant] + temperature * (along + rest)
-        return latent.reshape(-1, 8, 4, 4, 4)
+        return latent.reshape(-1, SHAPE + COLOURS, 4, 4, 4)
 
     def uniforms_of(self, latent: Tensor, category: Tensor, temperature: float = 1.0) -> Tensor:
-        """Uniforms (B, 64, 8) that draw something as near as may be to latents (B, 8, 4, 4, 4)."""
+        """Uniforms (B, 64, 11) that draw something as near as may be to latents (B, 11, 4, 4, 4)."""
         rows = []
         for wanted, number in zip(latent.flatten(1), category, strict=True):
             members = self._members[int(number)]
-            candidates = self.means[members].flatten(0, 1)  # (n · variants, 512)
+            candidates = self.means[members].flatten(0, 1)  # (n · variants, 704)
             at = int((candidates - wanted).norm(dim=1).argmin())
             model, variant = members[at // self.config.variants][None], torch.tensor([at % self.config.variants])
-            directions = self._directions(model, variant)[0]  # (K, 512)
+            directions = self._directions(model, variant)[0]  # (K, 704)
             count = len(directions)
             offset = (wanted - self.means[model, variant][0]) / max(temperature, 1e-3)
             # Ridge: a unit normal has unit cost, a residual counts by the noise.
@@ -134,4 +140,4 @@ class LatentMixture(nn.Module):
             row = torch.special.ndtr(normal.clamp(-4, 4))
             row[0] = (at + 0.5) / len(candidates)
             rows.append(row)
-        return torch.stack(rows).reshape(-1, 64, 8).clamp(0, 1 - TAIL)
+        return torch.stack(rows).reshape(-1, 64, 11).clamp(0, 1 - TAIL)

@@ -1,7 +1,7 @@
 """Category-conditional autoregressive prior over quantised spatial latents: p(x) = ∏ p(xᵢ | x₍<ᵢ₎).
 
 A causal transformer (Vaswani et al. 2017; prior over a VAE's codes as in van den Oord et al. 2017) walks
-the 4³ positions of a latent; a small head draws the 8 channels of a position one after another.  Each
+the 4³ positions of a latent; a small head draws the 11 channels of a position one after another.  Each
 channel is cut into `bins` intervals of equal width; the means of the bins are kept as buffers.  What the
 network adds to is a fixed table, the smoothed log share of each bin at each position in each category:
 with a few dozen models a category this is most of what there is to know.
@@ -26,7 +26,7 @@ class PriorConfig:
     """Sizes of the transformer.  `categories` is the number of labels, the empty one not counted."""
 
     categories: int
-    channels: int = 8
+    channels: int = 11
     bins: int = 14
     width: int = 192
     layers: int = 6
@@ -117,7 +117,7 @@ class LatentPrior(nn.Module):
 
     @torch.no_grad()
     def set_bins(self, latents: Tensor) -> None:
-        """Choose bins of equal width, but for the outermost 0.2 %, from latents (N, 8, 4, 4, 4)."""
+        """Choose bins of equal width, but for the outermost 0.2 %, from latents (N, 11, 4, 4, 4)."""
         bins = self.config.bins
         for channel in range(self.config.channels):
             values = latents[:, channel].flatten().sort().values
@@ -132,12 +132,12 @@ class LatentPrior(nn.Module):
 
     @torch.no_grad()
     def set_base(self, codes: Tensor, category: Tensor, trust: float = 12.0) -> None:
-        """Fill the table of log shares from codes (N, 64, 8) of models with category (N,).
+        """Fill the table of log shares from codes (N, 64, 11) of models with category (N,).
 
         A category's shares are mixed with those of all, which count as `trust` models; shares spread a
         little to neighbouring bins.
         """
-        one_hot = functional.one_hot(codes, self.config.bins).float()  # (N, 64, 8, bins)
+        one_hot = functional.one_hot(codes, self.config.bins).float()  # (N, 64, 11, bins)
         padded = functional.pad(one_hot.flatten(0, 2)[:, None], (1, 1), mode="replicate")
         kernel = one_hot.new_tensor([[[0.25, 0.5, 0.25]]])
         one_hot = functional.conv1d(padded, kernel)[:, 0].reshape(one_hot.shape)
@@ -148,15 +148,15 @@ class LatentPrior(nn.Module):
             self.base[number] = ((own.sum(0) + trust * everything) / (len(own) + trust)).log()
 
     def quantise(self, latent: Tensor) -> Tensor:
-        """(B, 8, 4, 4, 4) float → codes (B, 64, 8) int64."""
-        flat = latent.flatten(2).transpose(1, 2)  # (B, 64, 8)
+        """(B, 11, 4, 4, 4) float → codes (B, 64, 11) int64."""
+        flat = latent.flatten(2).transpose(1, 2)  # (B, 64, 11)
         codes = [torch.bucketize(flat[..., c].contiguous(), self.edges[c]) for c in range(self.config.channels)]
         return torch.stack(codes, -1)
 
     def dequantise(self, codes: Tensor) -> Tensor:
-        """Codes (B, 64, 8) → (B, 8, 4, 4, 4) float, the mean of each bin."""
+        """Codes (B, 64, 11) → (B, 11, 4, 4, 4) float, the mean of each bin."""
         channels = torch.arange(self.config.channels, device=codes.device)
-        flat = self.centres[channels, codes]  # (B, 64, 8)
+        flat = self.centres[channels, codes]  # (B, 64, 11)
         return flat.transpose(1, 2).reshape(len(codes), self.config.channels, SIDE, SIDE, SIDE)
 
     # -- likelihood -------------------------------------------------------------------------------
@@ -178,9 +178,9 @@ class LatentPrior(nn.Module):
         return logits
 
     def forward(self, codes: Tensor, category: Tensor) -> Tensor:
-        """Logits (B, 64, 8, bins) of codes (B, 64, 8) given all before them and category (B,) int64."""
+        """Logits (B, 64, 11, bins) of codes (B, 64, 11) given all before them and category (B,) int64."""
         rows = self._offsets(codes)
-        values = self.centres[torch.arange(self.config.channels, device=codes.device), codes]  # (B, 64, 8)
+        values = self.centres[torch.arange(self.config.channels, device=codes.device), codes]  # (B, 64, 11)
         token = self.code_in(rows).sum(2) + self.value_in(values)  # (B, 64, width)
         label = self.category(category)[:, None]  # (B, 1, width)
         before = torch.cat([label, token[:, :-1]], 1)
@@ -188,12 +188,12 @@ class LatentPrior(nn.Module):
         for block in self.blocks:
             x = block(x)
         x = self.norm(x)
-        told = self.code_head(rows) + values[..., None] * self.value_head.weight.T  # (B, 64, 8, width)
+        told = self.code_head(rows) + values[..., None] * self.value_head.weight.T  # (B, 64, 11, width)
         earlier = told.cumsum(2) - told
         return self._head(x[:, :, None] + earlier + self.channel, slice(None)) + self.base[category]
 
     def log_prob(self, latent: Tensor, category: Tensor) -> Tensor:
-        """log p in nats of the quantised latents (B, 8, 4, 4, 4), (B,)."""
+        """log p in nats of the quantised latents (B, 11, 4, 4, 4), (B,)."""
         codes = self.quantise(latent)
         logits = self(codes, category)
         chosen = functional.log_softmax(logits, -1).gather(-1, codes[..., None])
@@ -211,7 +211,7 @@ class LatentPrior(nn.Module):
         top_p: float | None = None,
         guidance: float | None = None,
     ) -> Tensor:
-        """Latents (B, 8, 4, 4, 4) for category (B,) int64, by inverse CDF of uniforms (B, 64, 8).
+        """Latents (B, 11, 4, 4, 4) for category (B,) int64, by inverse CDF of uniforms (B, 64, 11).
 
         The same uniforms give the same latents.  `top_p` keeps the most likely bins of that joint
         share; `guidance` > 0 pushes away from the label-free distribution and costs twice the time.
@@ -222,7 +222,7 @@ class LatentPrior(nn.Module):
         temperature = temperature * self.heat
         batch, shape = len(category), (POSITIONS, self.config.channels)
         if category.dim() != 1 or tuple(uniforms.shape) != (batch, *shape):
-            raise ValueError(f"expected uniforms ({batch}, 64, 8), got {tuple(uniforms.shape)}")
+            raise ValueError(f"expected uniforms ({batch}, 64, 11), got {tuple(uniforms.shape)}")
         if int(category.min()) < 0 or int(category.max()) >= self.config.categories:
             raise ValueError(f"a category is outside 0..{self.config.categories - 1}")
         labels = category
@@ -232,7 +232,7 @@ class LatentPrior(nn.Module):
         width = self.config.width // self.config.heads
         empty = (len(labels), self.config.heads, POSITIONS, width)
         caches = [(label.new_zeros(empty), label.new_zeros(empty)) for _ in self.blocks]
-        before, codes, base = label, [], self.base[labels]  # (B, 64, 8, bins)
+        before, codes, base = label, [], self.base[labels]  # (B, 64, 11, bins)
         channels = torch.arange(self.config.channels, device=category.device)
         for at in range(POSITIONS):
             x = before + places[at] + label
@@ -255,7 +255,7 @@ class LatentPrior(nn.Module):
         top_p: float | None = None,
         guidance: float | None = None,
     ) -> Tensor:
-        """Uniforms (B, 64, 8) from which `sample`, asked the same, draws latent (B, 8, 4, 4, 4) again.
+        """Uniforms (B, 64, 11) from which `sample`, asked the same, draws latent (B, 11, 4, 4, 4) again.
 
         They lie in the middle of each code's share; a code that `top_p` cuts off gives the edge of a
         kept one.  What is drawn near these uniforms is as likely as any sample, and alike.
@@ -263,7 +263,7 @@ class LatentPrior(nn.Module):
         top_p = self.top_p if top_p is None else top_p
         guidance = self.guidance if guidance is None else guidance
         codes = self.quantise(latent)
-        logits = self(codes, category)  # (B, 64, 8, bins)
+        logits = self(codes, category)  # (B, 64, 11, bins)
         if guidance > 0:
             told = logits.log_softmax(-1)
             free = self(codes, torch.full_like(category, self.config.categories)).log_softmax(-1)

@@ -1,4 +1,8 @@
-"""Variational autoencoder of 7-channel 64³ object grids with a spatial latent, 4³ × 8 = 512 numbers.
+"""Variational autoencoder of 7-channel 64³ object grids with a spatial latent, 4³ × (8 + 3) numbers.
+
+The first 8 channels of the latent are learned, the last 3 are the mean sRGB colour of each cell's surface
+(cells without any take their neighbours'): shape alone would take the whole code, since luminance is most of
+what a colour loss sees, and all objects would come out one brown.
 
 ELBO after Kingma & Welling 2014 with free bits (Kingma et al. 2016).  No convolution runs above 16³: the
 encoder starts with space-to-depth and the decoder ends with depth-to-space (×4 for the distance, ×2 for
@@ -11,6 +15,7 @@ near the surface.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 
 import torch
@@ -19,6 +24,9 @@ from torch.nn import functional
 
 GRID_CHANNELS = 7
 LOOK_CHANNELS = 6
+COLOURS = 3
+COLOUR_SCALE = 4.0  # latent units for a colour of 1: its spread is then about that of the learned channels
+COLOUR_NOISE = 0.1  # standard deviation of the colour channels' posterior, latent units
 BAND = 0.99  # |distance| below which a voxel has a colour
 
 
@@ -27,11 +35,16 @@ class VaeConfig:
     """Widths of the network at 16³, 8³, 4³ and residual blocks of the decoder at each."""
 
     resolution: int = 64
-    latent_channels: int = 8
+    shape_channels: int = 8
     encoder: tuple[int, int, int] = (48, 64, 160)
-    decoder: tuple[int, int, int] = (32, 80, 192)
+    decoder: tuple[int, int, int] = (48, 80, 192)
     blocks: tuple[int, int, int] = (1, 2, 1)
     head: int = 128
+
+    @property
+    def latent_channels(self) -> int:
+        """Learned channels and colours."""
+        return self.shape_channels + COLOURS
 
     def as_dict(self) -> dict[str, object]:
         """As JSON keeps it."""
@@ -77,6 +90,15 @@ class ResidualBlock(nn.Module):
         return out
 
 
+def cell_colours(look: Tensor) -> Tensor:
+    """Premultiplied look (B, 7, 32³), mask last → mean colours (B, 3, 4³); empty cells take their neighbours'."""
+    level = functional.avg_pool3d(torch.cat([look[:, :COLOURS], look[:, LOOK_CHANNELS:]], 1), 8)  # (B, 4, 4³)
+    near = functional.avg_pool3d(level, 3, stride=1, padding=1)
+    filled = torch.where(level[:, COLOURS:] > 1e-3, level, near)
+    filled = torch.where(filled[:, COLOURS:] > 1e-3, filled, level.mean((2, 3, 4), keepdim=True))
+    return filled[:, :COLOURS] / filled[:, COLOURS:].clamp(min=1e-6)
+
+
 class Encoder(nn.Module):
     """Distance (B, 1, 64³) and premultiplied colours with their mask (B, 7, 32³) → mean, log variance."""
 
@@ -90,29 +112,24 @@ class Encoder(nn.Module):
         self.down4 = nn.Conv3d(c8 * 8, c4, 1)
         self.block4 = ResidualBlock(c4)
         self.norm = _norm(c4)
-        self.out = nn.Conv3d(c4, 2 * config.latent_channels, 3, padding=1)
-        # Without a short way for colours shape alone takes the latent, and all objects come out one brown.
-        self.look_way = nn.Conv3d(7, config.latent_channels, 1)
-        nn.init.normal_(self.look_way.weight, std=0.2)
+        self.out = nn.Conv3d(c4, 2 * config.shape_channels, 3, padding=1)
 
     def forward(self, distance: Tensor, look: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance, (B, 8, 4, 4, 4) each."""
+        """Mean and log variance, (B, 11, 4, 4, 4) each."""
         x = torch.cat([space_to_depth(distance, 4), space_to_depth(look, 2)], 1)  # (B, 120, 16³)
         x = self.stem(x.contiguous(memory_format=torch.channels_last_3d))
         x = x + self.mix16(functional.silu(x))  # (B, c16, 16³)
         x = self.block8(self.down8(space_to_depth(x, 2)))  # (B, c8, 8³)
         x = self.block4(self.down4(space_to_depth(x, 2)))  # (B, c4, 4³)
         x = self.out(functional.silu(self.norm(x)))
-        mean, logvar = x.chunk(2, 1)  # (B, 8, 4³) each
-        cells = functional.avg_pool3d(look, 8)  # (B, 7, 4³)
-        colour = cells[:, :LOOK_CHANNELS] / cells[:, LOOK_CHANNELS:].clamp(min=1e-3) - 0.4
-        seen = (cells[:, LOOK_CHANNELS:] > 1e-3).to(colour.dtype)
-        mean = mean + self.look_way(torch.cat([colour * seen, seen], 1))
-        return mean, logvar.clamp(-12.0, 4.0)
+        mean, logvar = x.chunk(2, 1)  # (B, 11, 4³) each
+        colour = (cell_colours(look) - 0.5) * COLOUR_SCALE
+        known = torch.full_like(colour, 2 * math.log(COLOUR_NOISE))
+        return torch.cat([mean, colour], 1), torch.cat([logvar.clamp(-12.0, 4.0), known], 1)
 
 
 class Decoder(nn.Module):
-    """Latent (B, 8, 4³) → raw distance (B, 1, 64³) and colour logits (B, 6, 32³)."""
+    """Latent (B, 11, 4³) → raw distance (B, 1, 64³) and colour logits (B, 6, 32³)."""
 
     def __init__(self, config: VaeConfig) -> None:
         super().__init__()
@@ -127,8 +144,7 @@ class Decoder(nn.Module):
         self.norm = _norm(c16)
         self.hidden = nn.Conv3d(c16, config.head, 1)
         self.out = nn.Conv3d(config.head, 64 + LOOK_CHANNELS * 8, 1)
-        self.look_way = nn.Conv3d(config.latent_channels, LOOK_CHANNELS, 1)  # as in the encoder
-        nn.init.normal_(self.look_way.weight, std=0.2)
+        nn.init.zeros_(self.out.bias)
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Distance (B, 1, 64³), not clamped, and colour logits (B, 6, 32³)."""
@@ -136,8 +152,10 @@ class Decoder(nn.Module):
         x = self.blocks8(depth_to_space(self.up8(x), 2))  # (B, c8, 8³)
         x = self.blocks16(depth_to_space(self.up16(x), 2))  # (B, c16, 16³)
         x = self.out(functional.silu(self.hidden(functional.silu(self.norm(x)))))  # (B, 112, 16³)
-        base = functional.interpolate(self.look_way(latent), scale_factor=8, mode="trilinear")  # (B, 6, 32³)
-        return depth_to_space(x[:, :64], 4), depth_to_space(x[:, 64:], 2) + base
+        look = depth_to_space(x[:, 64:], 2)  # (B, 6, 32³)
+        colour = (latent[:, -COLOURS:] / COLOUR_SCALE + 0.5).clamp(0.02, 0.98)
+        base = functional.interpolate(torch.logit(colour), scale_factor=8, mode="trilinear")  # (B, 3, 32³)
+        return depth_to_space(x[:, :64], 4), torch.cat([look[:, :COLOURS] + base, look[:, COLOURS:]], 1)
 
 
 def split_grid(grid: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,30 +173,16 @@ class ShapeVAE(nn.Module):
         self.config = config or VaeConfig()
         self.encoder = Encoder(self.config)
         self.decoder = Decoder(self.config)
-        numbers = self.config.latent_channels * 4**3
-        self.tint = nn.Linear(numbers, 12)  # fitted after training (training.tint); until then it changes nothing
-        nn.init.zeros_(self.tint.weight)
-        nn.init.zeros_(self.tint.bias)
-
-    def tinted(self, latent: Tensor, look: Tensor) -> Tensor:
-        """`look` (B, 6, R³) in [0, 1], its colours moved by an affine map that the whole latent decides.
-
-        The convolutions learn light and dark soonest; an object's hue is one decision for all of it.
-        """
-        change = self.tint(latent.flatten(1)).reshape(-1, 3, 4)  # (B, 3, 4)
-        rgb = look[:, :3]
-        moved = torch.einsum("bij,bjxyz->bixyz", change[:, :, :3], rgb) + change[:, :, 3, None, None, None]
-        return torch.cat([(rgb + moved).clamp(0.0, 1.0), look[:, 3:]], 1)
 
     def encode(self, grid: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 7, 64, 64, 64) float → mean and log variance, (B, 8, 4, 4, 4) each."""
+        """(B, 7, 64, 64, 64) float → mean and log variance, (B, 11, 4, 4, 4) each."""
         if grid.dim() != 5 or tuple(grid.shape[1:]) != (GRID_CHANNELS, 64, 64, 64):
             raise ValueError(f"expected a grid (B, 7, 64, 64, 64), got {tuple(grid.shape)}")
         mean, logvar = self.encoder(*split_grid(grid))
         return mean, logvar
 
     def decode(self, latent: Tensor, resolution: int = 64) -> Tensor:
-        """(B, 8, 4, 4, 4) float → (B, 7, R, R, R); channel 0 in [−1, 1], channels 1..6 in [0, 1].
+        """(B, 11, 4, 4, 4) float → (B, 7, R, R, R); channel 0 in [−1, 1], channels 1..6 in [0, 1].
 
         `resolution` is 64, 32 or 16; the coarser ones average the finer, for distant levels of detail.
         """
@@ -188,7 +192,7 @@ class ShapeVAE(nn.Module):
         if resolution not in (16, 32, 64):
             raise ValueError(f"resolution {resolution} is none of 16, 32, 64")
         raw, look = self.decoder(latent)
-        distance, look = raw.clamp(-1.0, 1.0), self.tinted(latent, torch.sigmoid(look))
+        distance, look = raw.clamp(-1.0, 1.0), torch.sigmoid(look)
         if resolution == 64:
             look = functional.interpolate(look, scale_factor=2, mode="trilinear", align_corners=False)
         else:
@@ -199,12 +203,14 @@ class ShapeVAE(nn.Module):
 
 @dataclass(frozen=True)
 class VaeLossWeights:
-    """β multiplies KL in nats a latent number; below `free_nats` a number costs nothing."""
+    """`slope` weighs differences of the error between neighbouring voxels; β multiplies KL in nats a latent
+    number; below `free_nats` a number costs nothing."""
 
     band: float = 4.0
+    slope: float = 4.0
     occupancy: float = 0.15
     look: float = 1.0
-    beta: float = 4e-5
+    beta: float = 2e-5
     free_nats: float = 0.5
     occupancy_slope: float = 12.0
 
@@ -219,9 +225,14 @@ def vae_loss(
     """
     reached = torch.where(distance >= BAND, raw.clamp(max=1.0), raw)
     reached = torch.where(distance <= -BAND, raw.clamp(min=-1.0), reached)
-    error = (reached - distance).abs()
+    signed = reached - distance
+    error = signed.abs()
     near = (distance.abs() < 0.95).to(raw.dtype)
     shape = (error * (1.0 + weights.band * near)).mean()
+    # Wrong by the same amount everywhere looks better than wrong by turns: faces stay flat, edges sharp.
+    slope = torch.stack(
+        [(signed.diff(dim=a).abs() * near.narrow(a, 1, near.shape[a] - 1)).mean() for a in (2, 3, 4)]
+    ).sum()
     occupancy = functional.binary_cross_entropy_with_logits(
         -weights.occupancy_slope * raw, (distance < 0).to(raw.dtype)
     )
@@ -233,9 +244,9 @@ def vae_loss(
     entropy = functional.binary_cross_entropy_with_logits(look, wanted.clamp(0, 1), reduction="none")
     count = (seen.sum() * LOOK_CHANNELS).clamp(min=1)
     colour, entropy = (error * seen).sum() / count, (entropy * seen).sum() / count
-    kl = 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar)  # (B, 8, 4³) nats
+    kl = 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar)  # (B, 11, 4³) nats
     kl_kept = kl.mean(0).clamp(min=weights.free_nats).sum()
-    total = shape + weights.occupancy * occupancy + weights.look * (colour + entropy)
+    total = shape + weights.slope * slope + weights.occupancy * occupancy + weights.look * (colour + entropy)
     total = total + weights.beta * beta_scale * kl_kept
-    parts = {"shape": shape, "occupancy": occupancy, "look": colour, "kl": kl.sum((1, 2, 3, 4)).mean()}
+    parts = {"shape": shape, "slope": slope, "occupancy": occupancy, "look": colour, "kl": kl.sum((1, 2, 3, 4)).mean()}
     return total, parts

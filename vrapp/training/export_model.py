@@ -24,7 +24,7 @@ DEBRIS_SHARE = 0.01  # of the volume: smaller pieces are not counted
 
 
 def latent_basis(latents: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean (512,) and the 6 principal directions (6, 512) of latents (N, 8, 4, 4, 4).
+    """Mean (704,) and the 6 principal directions (6, 704) of latents (N, 11, 4, 4, 4).
 
     Rows are divided by their standard deviation: (z − mean) @ basis.T has unit variance.  Each row's
     largest entry is positive, so that a retrained basis does not flip by chance.

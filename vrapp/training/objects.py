@@ -19,7 +19,6 @@ from vrapp.training.peers import Peers
 from vrapp.training.shape_data import ShapeData, cached_shapes
 from vrapp.training.sources import list_objects, sources_hash
 from vrapp.training.split import load_or_make_split
-from vrapp.training.tint import fit_tint
 from vrapp.training.train_prior import LatentSet, PriorTraining, encode_shapes, train_prior
 from vrapp.training.train_vae import VaeTraining, reconstruction_iou, train_vae
 
@@ -81,7 +80,6 @@ def train_objects(
     say(f"{len(shapes)} models to train on, {len(held_out)} to check, {len(split['test'])} kept for tests")
     vae = train_vae(shapes, held_out, work, _vae_plan(settings), _teller(say, "shapes"))
     prior, figures, latents = _fit_prior(vae, shapes, held_out, settings, say)
-    fit_tint(vae, shapes, latents)
     test = cached_shapes(work, baked, split["test"], categories)
     found = reconstruction_iou(vae, test)
     figures["test_iou"] = sum(found) / len(found) if found else math.nan

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,55 +11,66 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vrapp.models.classifier import ClassifierConfig, ShapeClassifier, classifier_input
+from vrapp.models.classifier import DESCRIPTOR, ClassifierConfig, ShapeClassifier, descriptor
 from vrapp.models.vae import split_grid
 from vrapp.training.augment import AugmentConfig
 from vrapp.training.metrics import frechet_distance
 from vrapp.training.shape_data import ShapeData
 from vrapp.training.train_vae import balanced_weights
 
-AUGMENT = AugmentConfig(quarter_turn=0.0, scale=0.15, jitter=0.0, recolour=0.4)
+AUGMENT = AugmentConfig(resize=0.8, quarter_turn=0.0, scale=0.15, jitter=0.0, recolour=0.3)
 
 
 @dataclass(frozen=True)
 class ClassifierTraining:
-    """Settings of the judge's training."""
+    """Settings of the judge's training: ``variants`` augmented copies of each model beside the model itself."""
 
-    steps: int = 500
-    batch: int = 24
-    rate: float = 1.5e-3
+    epochs: int = 60
+    variants: int = 3
+    batch: int = 256
+    rate: float = 2e-3
     weight_decay: float = 0.05
+    noise: float = 0.1
     label_smoothing: float = 0.1
     seed: int = 0
 
 
-def train_classifier(
-    shapes: ShapeData, plan: ClassifierTraining, progress: Callable[[int, float], None] | None = None
-) -> ShapeClassifier:
+@torch.no_grad()
+def descriptors(shapes: ShapeData, augmentation: AugmentConfig | None, seed: int) -> Tensor:
+    """(N, 8704) of all models."""
+    rng = torch.Generator().manual_seed(seed)
+    parts = torch.split(torch.arange(len(shapes)), 32)
+    return torch.cat([descriptor(*shapes.batch(index, rng, augmentation)) for index in parts])
+
+
+def train_classifier(shapes: ShapeData, plan: ClassifierTraining) -> ShapeClassifier:
     """A classifier of the training models, in eval mode."""
+    told = [descriptors(shapes, None, 0)]
+    told += [descriptors(shapes, AUGMENT, plan.seed * 1000 + variant) for variant in range(plan.variants)]
     torch.manual_seed(plan.seed)
-    rng = torch.Generator().manual_seed(plan.seed)
     model = ShapeClassifier(ClassifierConfig(len(shapes.categories)))
+    model.fit_basis(torch.cat(told))
+    known, category = model.components(torch.cat(told)), shapes.category.repeat(1 + plan.variants)
+    rng = torch.Generator().manual_seed(plan.seed)
     optimiser = torch.optim.AdamW(model.parameters(), plan.rate, weight_decay=plan.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, plan.rate, plan.steps, pct_start=0.1)
-    chances = balanced_weights(shapes.category, 0.5)
-    for step in range(plan.steps):
+    steps = max(1, plan.epochs * len(known) // plan.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, plan.rate, steps)
+    chances = balanced_weights(category, 0.5)
+    for _ in range(steps):
         index = torch.multinomial(chances, plan.batch, replacement=True, generator=rng)
-        grid = classifier_input(*shapes.batch(index, rng, AUGMENT))
-        loss = functional.cross_entropy(model(grid), shapes.category[index], label_smoothing=plan.label_smoothing)
+        blurred = known[index] + plan.noise * torch.randn(plan.batch, known.shape[1], generator=rng)
+        loss = functional.cross_entropy(model(blurred), category[index], label_smoothing=plan.label_smoothing)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
-        if progress and step % 50 == 0:
-            progress(step, float(loss.detach()))
     return model.eval()
 
 
 def judge(shapes: ShapeData, work: Path, plan: ClassifierTraining | None = None) -> ShapeClassifier:
     """The classifier of these training models, from `work` where it was trained before."""
     plan = plan or ClassifierTraining()
-    key = hashlib.sha256(repr((shapes.files, shapes.categories, plan)).encode()).hexdigest()[:12]
+    key = hashlib.sha256(repr((shapes.files, shapes.categories, plan, DESCRIPTOR)).encode()).hexdigest()[:12]
     path = work / f"classifier-{key}.pt"
     if path.is_file():
         model = ShapeClassifier(ClassifierConfig(len(shapes.categories)))
@@ -72,9 +82,9 @@ def judge(shapes: ShapeData, work: Path, plan: ClassifierTraining | None = None)
 
 
 @torch.no_grad()
-def scores(model: ShapeClassifier, distance: Tensor, look: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits (B, categories) and features (B, 256) of distances (B, 1, 64³) and looks (B, 7, 32³)."""
-    features = model.features(classifier_input(distance, look))
+def scores(model: ShapeClassifier, described: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (B, categories) and features (B, hidden) of descriptors (B, 8704)."""
+    features = model.features(model.components(described))
     return model.out(features), features
 
 
@@ -94,10 +104,10 @@ def recognition(
 
 @torch.no_grad()
 def _recognised(model: ShapeClassifier, test: ShapeData, sampled: Tensor, labels: Tensor) -> dict[str, float]:
-    rows = [scores(model, *test.batch(i, torch.Generator(), None)) for i in torch.split(torch.arange(len(test)), 16)]
-    logits, features = (torch.cat(parts) for parts in zip(*rows, strict=True))
-    made = [scores(model, *split_grid(grids)) for grids in torch.split(sampled, 16)]
-    made_logits, made_features = (torch.cat(parts) for parts in zip(*made, strict=True))
+    logits, features = scores(model, descriptors(test, None, 0))
+    made_logits, made_features = scores(
+        model, torch.cat([descriptor(*split_grid(g)) for g in torch.split(sampled, 16)])
+    )
     on_test = float((logits.argmax(1) == test.category).float().mean())
     on_samples = float((made_logits.argmax(1) == labels).float().mean())
     top5 = made_logits.topk(min(5, made_logits.shape[1]), 1).indices

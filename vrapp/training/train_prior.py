@@ -47,7 +47,7 @@ class PriorTraining:
 
 @dataclass(frozen=True)
 class LatentSet:
-    """Posterior means and standard deviations (N, V, 8, 4, 4, 4) of N models in V variants."""
+    """Posterior means and standard deviations (N, V, 11, 4, 4, 4) of N models in V variants."""
 
     mean: Tensor
     deviation: Tensor
@@ -137,7 +137,7 @@ def _set_rate(optimiser: torch.optim.Optimizer, step: int, plan: PriorTraining) 
 def _batch(
     latents: LatentSet, chances: Tensor, rng: torch.Generator, plan: PriorTraining, count: int
 ) -> tuple[Tensor, Tensor]:
-    """Posterior samples (B, 8, 4, 4, 4) of random variants, and their categories."""
+    """Posterior samples (B, 11, 4, 4, 4) of random variants, and their categories."""
     index = torch.multinomial(chances, count, replacement=True, generator=rng)
     variant = torch.randint(latents.mean.shape[1], (count,), generator=rng)
     mean, deviation = latents.mean[index, variant], latents.deviation[index, variant]
