@@ -99,9 +99,16 @@ class Hud:
 
 
 def _hands(snapshot: InputSnapshot, interaction: Interaction) -> tuple[HandLook, ...]:
-    kind: Literal["hand", "controller"] = "controller" if snapshot.source is SourceKind.HEADSET else "hand"
     return tuple(
-        HandLook(kind, hand.grip, squeeze=max(state.squeeze, state.trigger), left=hand.index == LEFT)
+        HandLook(
+            _kind(snapshot, hand.index), hand.grip, squeeze=max(state.squeeze, state.trigger), left=hand.index == LEFT
+        )
         for hand, state in zip(interaction.hands, snapshot.hands, strict=True)
         if hand.tracked
     )
+
+
+def _kind(snapshot: InputSnapshot, hand: int) -> Literal["hand", "controller"]:
+    """A headset that sees the fingers shows a hand."""
+    fingers = snapshot.valid & (Valid.LEFT_JOINTS if hand == LEFT else Valid.RIGHT_JOINTS)
+    return "controller" if snapshot.source is SourceKind.HEADSET and not fingers else "hand"

@@ -122,6 +122,12 @@ class DesktopInput:
             self.captured = False
             self._hold_pointer()
 
+    def free_pointer(self) -> None:
+        """Nobody looks around by mouse now: somebody wears the headset whose mirror this is."""
+        if self.captured:
+            self.captured = False
+            self._hold_pointer()
+
     def _press(self, button: int) -> None:
         if button == _LEFT and not self.captured:
             self._pressed_for_s, self._pressed_at = 0.0, self._aimed_at or (0.0, 0.0)

@@ -73,6 +73,7 @@ def test_taken_off_the_world_waits_in_the_window_and_comes_back(runtime: Simulat
     assert visit.frames(3).source is SourceKind.DESKTOP
     runtime.put_on()
     assert visit.frames(4).source is SourceKind.HEADSET
+    assert not desk.captured  # or the next time the world would not wait
     assert visit.display.view_count == 2
 
 

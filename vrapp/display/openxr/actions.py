@@ -57,6 +57,8 @@ class Controllers:
         info = xr.ActionSetCreateInfo(action_set_name="world", localized_action_set_name="World", priority=0)
         self._set = xr.create_action_set(instance.handle, info)
         made.destroys(xr.destroy_action_set, self._set)
+        self._active = [xr.ActiveActionSet(self._set, xr.NULL_PATH)]
+        self._sync_info = xr.ActionsSyncInfo(count_active_action_sets=1, active_action_sets=self._active)
         for action in (*ACTIONS, GAZE) if gaze else ACTIONS:
             created = self._create(action, [] if action is GAZE else self._hands)
             made.destroys(xr.destroy_action, created)
@@ -101,10 +103,8 @@ class Controllers:
 
     def sync(self) -> None:
         """Take the controllers' state for this frame. Without the focus everything reads as inactive."""
-        active = [xr.ActiveActionSet(self._set, xr.NULL_PATH)]
-        info = xr.ActionsSyncInfo(count_active_action_sets=1, active_action_sets=active)
         with suppress(xr.SessionNotFocused):
-            xr.sync_actions(self._session, info)
+            xr.sync_actions(self._session, self._sync_info)
 
     def poses(self, hand: int, stage: Stage, xr_time: int) -> tuple[Pose, Pose] | None:
         """(grip, aim) in the stage, None where the controller is not tracked."""

@@ -135,6 +135,8 @@ class OpenXRDisplay:
             return None
         if timing is not None:
             self.size, self.view_count = self._worn.size, 2
+            if isinstance(self._desk, DesktopDisplay):
+                self._desk.input().free_pointer()
         return timing
 
     def _serve_window(self) -> None:

@@ -144,7 +144,7 @@ class Headset:
         wait_s = (self._clock.now_ns() - before_ns) / 1e9
         self._frame_state, self._views, self._drawn = state, None, False
         with suppress(xr.FrameDiscarded):
-            xr.begin_frame(self._session, xr.FrameBeginInfo())
+            xr.begin_frame(self._session)
         if not visible:
             self.end_frame()
             return None

@@ -11,7 +11,7 @@ from vrapp.core.errors import GraphicsError
 from vrapp.display.openxr.owned import Owned
 
 #: A second: far beyond any frame, so that a stuck compositor ends in an error and not in a hang.
-_WAIT_NS = 1_000_000_000
+_WAIT = xr.SwapchainImageWaitInfo(timeout=1_000_000_000)
 
 
 class Format(NamedTuple):
@@ -66,8 +66,8 @@ class Swapchain:
     def acquire(self) -> int:
         """Index of the image to draw into until ``release``."""
         if self._acquired is None:
-            self._acquired = int(xr.acquire_swapchain_image(self.handle, xr.SwapchainImageAcquireInfo()))
-            xr.wait_swapchain_image(self.handle, xr.SwapchainImageWaitInfo(timeout=_WAIT_NS))
+            self._acquired = int(xr.acquire_swapchain_image(self.handle))
+            xr.wait_swapchain_image(self.handle, _WAIT)
             self._waited = True
         return self._acquired
 
@@ -75,7 +75,7 @@ class Swapchain:
         """Give the image to the compositor; nothing where there is none that was waited for."""
         if self._waited:
             self._acquired, self._waited = None, False
-            xr.release_swapchain_image(self.handle, xr.SwapchainImageReleaseInfo())
+            xr.release_swapchain_image(self.handle)
 
     def sub_image(self) -> Any:
         """The whole image, for a composition layer."""
