@@ -36,9 +36,14 @@ def test_every_promised_number_is_there(trained: Path) -> None:
         trained / "own.training" / "split.json", count=4, judge_plan=ClassifierTraining(epochs=1, variants=1, batch=4),
     )  # fmt: skip
     assert {"hardware", "command", "commit", "rows", "summary"} <= set(found)
-    assert [row["model"] for row in found["rows"]] == ["ours", "oracle (training models)", "PCA + mixture"]
+    assert [row["model"] for row in found["rows"]] == [
+        "ours", "the same VAE, N(0, I)", "oracle (training models)", "PCA + mixture",
+    ]  # fmt: skip
     assert all(math.isfinite(found["summary"][name]) for name in NAMES)
     assert 0 <= found["summary"]["one_nna"] <= 1
+    assert sum(row["models"] for row in found["categories"].values()) == round(
+        sum(row["models"] * math.isfinite(row["iou"]) for row in found["categories"].values())
+    )
 
 
 def test_another_split_than_the_weights_own_is_refused(trained: Path, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from vrapp.core import resources
 from vrapp.core.errors import InputFileError, OutputError, WeightsError
 from vrapp.generation.components import is_closed
 from vrapp.generation.device import SurfacePipeline
+from vrapp.generation.gate import GateLimits, Reason
+from vrapp.generation.maker import ObjectMaker
 from vrapp.generation.weights import ObjectModel, load_weights
 from vrapp.training import metrics
 from vrapp.training.baselines import fit_pca, sample_mixture
@@ -32,12 +34,13 @@ from vrapp.training.export_model import piece_count
 from vrapp.training.metrics import Matrix, Points
 from vrapp.training.objects import ObjectTraining, bake_folder
 from vrapp.training.recognition import ClassifierTraining, recognition
+from vrapp.training.reconstruction import Reconstruction, reconstruct, through_vae
 from vrapp.training.shape_data import ShapeData, cached_shapes
 from vrapp.training.split import load_or_make_split
 from vrapp.training.surface_points import field_points
-from vrapp.training.train_vae import reconstruction_iou
 
 POINTS = 512
+OURS, UNLEARNED, ORACLE, PCA = "ours", "the same VAE, N(0, I)", "oracle (training models)", "PCA + mixture"
 TEMPERATURE = 0.9  # what the world asks for
 
 
@@ -91,20 +94,23 @@ def evaluate_objects(
     references = _points(data.test.distance[picked], seed)
     between = metrics.chamfer_matrix(references, references)
     sampled, latents = sample_grids(model, labels, seed)
-    rows = [_row("ours", _points(sampled[:, 0], seed + 1), references, between)]
+    rows = [_row(OURS, _points(sampled[:, 0], seed + 1), references, between)]
+    rows.append(_row(UNLEARNED, _points(_plain_normal(model, len(labels), seed), seed + 7), references, between))
     alike = _same_categories(data.train.category, labels, seed)
-    rows.append(_row("oracle (training models)", _points(data.train.distance[alike], seed + 2), references, between))
+    rows.append(_row(ORACLE, _points(data.train.distance[alike], seed + 2), references, between))
     pca = fit_pca(data.train, 512)
     mixture = sample_mixture(pca, labels.numpy(), 64, seed)
-    rows.append(_row("PCA + mixture", _points(mixture, seed + 3), references, between))
-    iou_ours = reconstruction_iou(model.vae, data.test)
-    iou_pca = _pca_iou(pca, data.test)
-    rows[0]["iou"], rows[0]["iou_median"] = float(np.mean(iou_ours)), float(np.median(iou_ours))
-    rows[2]["iou"], rows[2]["iou_median"] = float(np.mean(iou_pca)), float(np.median(iou_pca))
-    summary = _summary(rows, model, latents, sampled, data, picked, seed)
+    rows.append(_row(PCA, _points(mixture, seed + 3), references, between))
+    ours = reconstruct(through_vae(model.vae), data.test, seed)
+    rows[0] |= ours.figures()
+    rows[-1] |= reconstruct(lambda distance, _: (pca.reconstruct(distance), None), data.test, seed).figures()
+    summary = _summary({str(row["model"]): row for row in rows}, model, latents, sampled, data, picked, seed)
     summary |= recognition(data.train, data.test, sampled, labels, data.work, judge_plan)
     summary["seconds"] = time.monotonic() - started
-    return {**_header(), "weights": model.weights_hash, "rows": rows, "summary": summary}
+    return {
+        **_header(), "weights": model.weights_hash, "rows": rows, "summary": summary,
+        "categories": _by_category(ours, data.test),
+    }  # fmt: skip
 
 
 def evaluation_data(
@@ -189,18 +195,27 @@ def _row(name: str, samples: Points, references: Points, between: Matrix) -> dic
     }  # fmt: skip
 
 
-def _pca_iou(pca: Any, test: ShapeData) -> list[float]:
-    found = []
-    for index in torch.split(torch.arange(len(test)), 16):
-        distance, _ = test.batch(index, torch.Generator(), None)
-        inside, wanted = pca.reconstruct(distance) < 0, distance < 0
-        both, either = (inside & wanted).sum((1, 2, 3, 4)), (inside | wanted).sum((1, 2, 3, 4))
-        found += (both / either.clamp(min=1)).tolist()
-    return found
+@torch.no_grad()
+def _plain_normal(model: ObjectModel, count: int, seed: int) -> Tensor:
+    """Distances (N, 64³) of latents that no prior has chosen."""
+    latents = torch.randn(
+        count, model.vae.config.latent_channels, 4, 4, 4, generator=torch.Generator().manual_seed(seed)
+    )
+    return torch.cat([model.vae.decode(some)[:, 0] for some in torch.split(latents, 8)])
+
+
+def _by_category(found: Reconstruction, test: ShapeData) -> dict[str, dict[str, float]]:
+    """Reconstruction figures of each category, and how many test models they are of."""
+    told = {}
+    for number, name in enumerate(test.categories):
+        chosen = (test.category == number).numpy()
+        if chosen.any():
+            told[name] = {"models": int(chosen.sum()), **found.figures(chosen)}
+    return told
 
 
 def _summary(
-    rows: list[dict[str, Any]], model: ObjectModel, latents: Tensor, sampled: Tensor,
+    rows: dict[str, dict[str, Any]], model: ObjectModel, latents: Tensor, sampled: Tensor,
     data: EvaluationData, picked: Tensor, seed: int,
 ) -> dict[str, Any]:  # fmt: skip
     """The named numbers of design.md §8 and what stands beside them."""
@@ -209,12 +224,14 @@ def _summary(
     pool = _points(data.train.distance, seed + 4)
     near_samples = metrics.nearest_distance(_points(sampled[some, 0], seed + 5), pool)
     near_test = metrics.nearest_distance(_points(data.test.distance[picked[some]], seed + 6), pool)
+    ours, oracle, pca = (rows[name] for name in (OURS, ORACLE, PCA))
     return {
-        "iou": rows[0]["iou"], "iou_pca": rows[2]["iou"],
-        "one_nna": rows[0]["one_nna"], "one_nna_oracle": rows[1]["one_nna"], "one_nna_pca": rows[2]["one_nna"],
-        "cov": rows[0]["cov"], "cov_oracle": rows[1]["cov"], "cov_pca": rows[2]["cov"],
+        "iou": ours["iou"], "iou_pca": pca["iou"],
+        "one_nna": ours["one_nna"], "one_nna_oracle": oracle["one_nna"], "one_nna_pca": pca["one_nna"],
+        "cov": ours["cov"], "cov_oracle": oracle["cov"], "cov_pca": pca["cov"],
         "novelty": metrics.novelty(near_samples, near_test),
         "closed_share": _closed_share(model, latents[:few]),
+        "gate_share": _gate_share(model, latents[:few], data.test.category[picked][:few]),
         "one_piece_share": float(np.mean([piece_count(grid) == 1 for grid in sampled[:, 0].numpy()])),
         "one_piece_share_test": float(np.mean([piece_count(grid) == 1 for grid in _floats(data.test, picked)])),
         "decode_ms": _decode_ms(model),
@@ -230,6 +247,14 @@ def _closed_share(model: ObjectModel, latents: Tensor) -> float:
     """Share of closed meshes as the world extracts them, before any gate."""
     pipeline = SurfacePipeline(model.vae, torch.device("cpu"))
     return float(np.mean([is_closed(pipeline.run(latent[None]).level(0).indices) for latent in latents]))
+
+
+def _gate_share(model: ObjectModel, latents: Tensor, labels: Tensor) -> float:
+    """Share of draws that the quality gate lets into the world."""
+    maker = ObjectMaker(model, torch.device("cpu"))
+    limits = [GateLimits.from_card(model.gate, model.categories[int(label)]) for label in labels]
+    judged = [maker.mesh(one.flatten().numpy(), limit) for one, limit in zip(latents, limits, strict=True)]
+    return float(np.mean([not isinstance(found, Reason) for found in judged]))
 
 
 @torch.no_grad()

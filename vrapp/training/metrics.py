@@ -76,6 +76,13 @@ def one_nna_interval(
     return float(low), float(high)
 
 
+def mean_and_error(values: NDArray[np.float64], draws: int = 1000, seed: int = 0) -> tuple[float, float]:
+    """Mean of (N,) and its standard error by the bootstrap."""
+    rng = np.random.default_rng(seed)
+    means = values[rng.integers(0, len(values), (draws, len(values)))].mean(1)
+    return float(values.mean()), float(means.std())
+
+
 def novelty(samples_nearest: NDArray[np.float64], test_nearest: NDArray[np.float64]) -> float:
     """Median distance (N,) of samples to their nearest training shape ÷ the same for test shapes (M,)."""
     return float(np.median(samples_nearest) / max(1e-12, float(np.median(test_nearest))))
