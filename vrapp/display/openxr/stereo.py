@@ -33,7 +33,7 @@ class StereoPicture:
         offered = [int(f) for f in xr.enumerate_swapchain_formats(session)]
         chosen = swapchains.choose_format(offered)
         self._depths: list[Swapchain] = []
-        self._kept: list[Any] = []  # structures that the layer points to: `next` holds no reference
+        self._depth_infos: list[Any] = [None, None]  # the layers point to them: `next` holds no reference
         with Owned() as made:
             self._colours: list[EyeSwapchain] = []
             for _ in range(2):
@@ -51,6 +51,7 @@ class StereoPicture:
                     self._depths.append(Swapchain(session, size, swapchains.DEPTH_FORMAT, usage))
                     depths.destroys(self._depths[-1].close)
                 made.push(depths.pop_all())
+            self._depth_infos = [_reversed_depth(eye) for eye in self._depths]
         except (xr.SwapchainFormatUnsupportedError, xr.FeatureUnsupportedError, xr.LimitReachedError) as e:
             self._depths = []
             _log.info("The OpenXR runtime takes no depth (%s).", describe(e))
@@ -76,23 +77,22 @@ class StereoPicture:
             eye.release()
 
     def layer(self, space: Any, views: Sequence[Any]) -> Any:
-        """The XrCompositionLayerProjection for ``views`` (located XrViews) in ``space``; lives until the next one.
-
-        Depth is reversed: 0 infinitely far (``near_z``), 1 at the near plane (``far_z``), which the extension
-        wants told just so: near_z belongs to min_depth, and may be infinite and greater than far_z.
-        """
-        self._kept = [
-            xr.CompositionLayerDepthInfoKHR(
-                sub_image=eye.sub_image(), min_depth=0.0, max_depth=1.0, near_z=math.inf, far_z=NEAR_M
-            )
-            for eye in self._depths
-        ] or [None, None]
+        """The XrCompositionLayerProjection for ``views`` (located XrViews) in ``space``."""
         eyes = [
-            xr.CompositionLayerProjectionView(pose=view.pose, fov=view.fov, sub_image=colour.sub_image(), next=depth)
-            for view, colour, depth in zip(views, self._colours, self._kept, strict=True)
+            xr.CompositionLayerProjectionView(pose=view.pose, fov=view.fov, sub_image=colour.sub_image, next=depth)
+            for view, colour, depth in zip(views, self._colours, self._depth_infos, strict=True)
         ]
         return xr.CompositionLayerProjection(space=space, views=eyes)
 
     def close(self) -> None:
         """Destroy the swapchains, last made first."""
         self._owned.close()
+
+
+def _reversed_depth(eye: Swapchain) -> Any:
+    """0 infinitely far (``near_z``), 1 at the near plane (``far_z``), which the extension wants told just so:
+    near_z belongs to min_depth, and may be infinite and greater than far_z.
+    """
+    return xr.CompositionLayerDepthInfoKHR(
+        sub_image=eye.sub_image, min_depth=0.0, max_depth=1.0, near_z=math.inf, far_z=NEAR_M
+    )

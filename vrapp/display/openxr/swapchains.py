@@ -46,7 +46,10 @@ DEPTH_FORMAT = 0x8CAC
 
 
 class Swapchain:
-    """Images of one eye, in turn. ``names`` are their GL textures, which stay the runtime's."""
+    """Images of one eye, in turn. ``names`` are their GL textures, which stay the runtime's.
+
+    ``sub_image``: the whole image, for a composition layer.
+    """
 
     def __init__(self, session: Any, size: tuple[int, int], gl_format: int, usage: Any) -> None:
         self.size = size
@@ -61,6 +64,8 @@ class Swapchain:
             made.destroys(xr.destroy_swapchain, self.handle)
             images = xr.enumerate_swapchain_images(self.handle, xr.SwapchainImageOpenGLKHR)
             self.names = [int(image.image) for image in images]
+            whole = xr.Rect2Di(xr.Offset2Di(0, 0), xr.Extent2Di(*size))
+            self.sub_image = xr.SwapchainSubImage(swapchain=self.handle, image_rect=whole)
             self._owned = made.pop_all()
 
     def acquire(self) -> int:
@@ -76,12 +81,6 @@ class Swapchain:
         if self._waited:
             self._acquired, self._waited = None, False
             xr.release_swapchain_image(self.handle)
-
-    def sub_image(self) -> Any:
-        """The whole image, for a composition layer."""
-        return xr.SwapchainSubImage(
-            swapchain=self.handle, image_rect=xr.Rect2Di(xr.Offset2Di(0, 0), xr.Extent2Di(*self.size))
-        )
 
     def close(self) -> None:
         """Destroy it."""
