@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vrapp.app.timers import STAGES, FrameTimers, Ring, percentiles
+from vrapp.core.display import FrameTiming
 
 
 def test_a_ring_keeps_the_last_and_counts_all() -> None:
@@ -40,10 +41,32 @@ def test_gl_time_is_not_the_main_threads_own() -> None:
     timers.stage(0)
     gl_s = timers.timed(lambda: burn(0.02))
     timers.stage(STAGES.index("draw"))
-    timers.end(gl_s, wait_s=0.0, period_s=1e-3)
-    assert timers.late == 1
+    timers.end(gl_s, FrameTiming(0, 0, 1_000_000))
     row = timers.stages.values()[0]
     assert row[STAGES.index("draw")] >= 19
     assert 3 <= timers.main_ms.values()[0] < 15
     timers.restart()
     assert timers.frame_ms.total == timers.late == 0
+
+
+def late_of(predicted_ms: list[float], shown: list[bool] | None = None) -> int:
+    """Late frames of a display of 100 Hz that predicted these times."""
+    timers = FrameTimers(capacity=8)
+    for i, at in enumerate(predicted_ms):
+        timers.begin()
+        timers.end(0.0, FrameTiming(i, round(at * 1e6), 10_000_000, shown is None or shown[i]))
+    return timers.late
+
+
+def test_a_frame_is_late_when_the_display_skipped_a_period() -> None:
+    assert late_of([0, 10, 20, 30.4]) == 0
+    assert late_of([0, 10, 30, 40, 70]) == 2
+    assert late_of([0, 10, 5000, 5010], [True, False, True, True]) == 0  # nothing was to be shown meanwhile
+
+
+def test_in_virtual_time_a_frame_is_late_by_its_length() -> None:
+    timers = FrameTimers(capacity=8, virtual=True)
+    for period_ns in (1, 10**12):
+        timers.begin()
+        timers.end(0.0, FrameTiming(0, 0, period_ns))
+    assert timers.late == 1

@@ -65,9 +65,9 @@ class Parts:
 class Loop:
     """Runs frames. All on the one thread that owns the GL context."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, virtual_time: bool = False) -> None:
         self.parts = parts
-        self.timers = FrameTimers()
+        self.timers = FrameTimers(virtual=virtual_time)
         self.frame_index = 0
         self.quit_asked = False
         self.snapshot = InputSnapshot(0)
@@ -114,7 +114,7 @@ class Loop:
             for event in self._time.on_display_clock(events):
                 p.recorder.event(event)
         timers.stage(OBSERVE)
-        timers.end(gl_s, timing.wait_s, timing.period_ns / 1e9)
+        timers.end(gl_s, timing)
         self.frame_index += 1
         self._collect_garbage()
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from vrapp.core.display import FrameTiming
+
 STAGES = ("input", "interact", "adapt", "physics", "scene", "generate", "draw", "panel", "end", "observe")
 
 
@@ -34,11 +36,14 @@ class FrameTimers:
     """CPU time of the main thread by stage, and wall time by frame, over the last ``capacity`` frames.
 
     CPU time is the thread's own (``time.thread_time_ns``): a stage that was pre-empted by the worker
-    does not look expensive. ``gl_s`` is the part spent inside GL draw, clear, blit, read and swap calls,
+    does not look expensive. A frame is late when the display's predicted times skip a period between it and the
+    one before; in ``virtual`` time, which waits for every frame, when it took longer than a period. ``gl_s`` is the part spent inside GL draw, clear, blit, read and swap calls,
     where a software rasteriser does its work; ``main_ms`` is the frame's CPU time less that.
     """
 
-    def __init__(self, capacity: int = 36_000) -> None:
+    def __init__(self, capacity: int = 36_000, virtual: bool = False) -> None:
+        self._virtual = virtual
+        self._before: FrameTiming | None = None
         self._capacity = capacity
         self._row = np.zeros(len(STAGES), np.float64)
         self._mark = self._cpu_start = self._wall_start = 0
@@ -70,16 +75,24 @@ class FrameTimers:
         call()
         return (time.thread_time_ns() - before) / 1e9
 
-    def end(self, gl_s: float, wait_s: float, period_s: float) -> float:
-        """Close the frame; answers its wall time in ms. Late is longer than the display's period."""
+    def end(self, gl_s: float, timing: FrameTiming) -> float:
+        """Close the frame; answers its wall time in ms."""
         cpu_ms = (time.thread_time_ns() - self._cpu_start) / 1e6
         wall_ms = (time.perf_counter_ns() - self._wall_start) / 1e6
         self.stages.push(self._row / 1e6)
         self.frame_ms.push(wall_ms)
         self.main_ms.push(max(0.0, cpu_ms - gl_s * 1e3))
-        self.wait_ms.push(wait_s * 1e3)
-        self.late += wall_ms > period_s * 1e3
+        self.wait_ms.push(timing.wait_s * 1e3)
+        self.late += wall_ms * 1e6 > timing.period_ns if self._virtual else self._skipped(timing)
+        self._before = timing
         return wall_ms
+
+    def _skipped(self, timing: FrameTiming) -> bool:
+        """Did a picture miss its time between the last frame and this one? Not where none was to be shown."""
+        before = self._before
+        if before is None or not (before.should_render and timing.should_render):
+            return False
+        return timing.predicted_time_ns - before.predicted_time_ns > 1.5 * timing.period_ns
 
 
 def percentiles(values: np.ndarray) -> dict[str, float | None]:

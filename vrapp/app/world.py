@@ -86,7 +86,7 @@ class World:
         for line in (*reasons, display.describe()):
             log.info(line)
         self.parts = self._build(options, display, owned)
-        self.loop = Loop(self.parts)
+        self.loop = Loop(self.parts, clock.fixed)
         self.first_picture_s: float | None = None
         self.populated_s: float | None = None
 
