@@ -36,9 +36,11 @@ class FrameTimers:
     """CPU time of the main thread by stage, and wall time by frame, over the last ``capacity`` frames.
 
     CPU time is the thread's own (``time.thread_time_ns``): a stage that was pre-empted by the worker
-    does not look expensive. A frame is late when the display's predicted times skip a period between it and the
-    one before; in ``virtual`` time, which waits for every frame, when it took longer than a period. ``gl_s`` is the part spent inside GL draw, clear, blit, read and swap calls,
+    does not look expensive. ``gl_s`` is the part spent inside GL draw, clear, blit, read and swap calls,
     where a software rasteriser does its work; ``main_ms`` is the frame's CPU time less that.
+
+    A frame is late when the display's predicted times skip a period between it and the one before; in
+    ``virtual`` time, which waits for every frame, when it took longer than a period.
     """
 
     def __init__(self, capacity: int = 36_000, virtual: bool = False) -> None:
