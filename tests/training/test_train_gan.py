@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from training_shapes import write_folder
 
 from vrapp.core.errors import UsageError, WeightsError
 from vrapp.models.critic import CriticConfig, ShapeCritic
 from vrapp.models.gan import GanConfig
 from vrapp.models.vae import ShapeVAE, VaeConfig
-from vrapp.training.object_gan import load_object_gan, sample_gan_grids, save_object_gan
+from vrapp.training.object_gan import load_object_gan, sample_gan_grids, save_object_gan, train_object_gan
+from vrapp.training.objects import ObjectTraining
 from vrapp.training.peers import Peers
 from vrapp.training.shape_data import ShapeData
 from vrapp.training.train_gan import (
@@ -108,3 +110,16 @@ def test_a_gan_file_comes_back(shapes: ShapeData, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(WeightsError):
         load_object_gan(path)
+
+
+@pytest.mark.slow
+def test_a_folder_becomes_a_gan(tmp_path: Path) -> None:
+    write_folder(tmp_path / "models")
+    said: list[str] = []
+    plan = replace(PLAN, steps=2)
+    train_object_gan(
+        tmp_path / "models", tmp_path / "gan.safetensors", ObjectTraining(processes=1), plan, say=said.append
+    )
+    _, categories = load_object_gan(tmp_path / "gan.safetensors")
+    assert categories == ("ball", "box", "cone")
+    assert any("gan: step 2" in line for line in said)

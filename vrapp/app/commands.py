@@ -88,13 +88,20 @@ def train(words: Sequence[str]) -> int:
     parser.add_argument(
         "--split", metavar="FILE", type=split, help="which models are kept for tests (default: by itself)"
     )
+    kind = one_of("--model", ("vae", "gan"))
+    parser.add_argument("--model", metavar="KIND", type=kind, default="vae", help="or gan, to compare with (vae)")
     found = parser.parse(rest)
     outputs.check_file(found.out, "--out")
     _log_to_stderr()
     from vrapp.training.objects import ObjectTraining, train_objects
 
     settings = ObjectTraining(seconds=found.minutes * 60, seed=found.seed)
-    train_objects(found.data, found.out, settings, split_file=found.split)
+    if found.model == "gan":
+        from vrapp.training.object_gan import train_object_gan
+
+        train_object_gan(found.data, found.out, settings, split_file=found.split)
+    else:
+        train_objects(found.data, found.out, settings, split_file=found.split)
     return 0
 
 

@@ -25,6 +25,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 PIXELS = 784
 LOG_2PI = math.log(2 * math.pi)
+MEAN_BOUND = 6.0  # of μ
 
 Pixels = Literal["bernoulli", "gaussian"]
 GanLoss = Literal["hinge", "non_saturating"]
@@ -92,11 +93,11 @@ class DenseVAE(nn.Module):
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 784) → μ and log σ², (B, latent) each.
 
-        Both are bounded (μ smoothly, to ±10): unbounded, one odd digit in 10,000 was sent so far out
-        that it alone cost the mean of all a nat.
+        Both are bounded, μ smoothly: unbounded, one odd digit in 10,000 was sent so far out that it alone
+        cost the mean of all a nat.
         """
         mean, log_variance = self.encoder(_checked(x) - self.shift).chunk(2, 1)
-        return 10 * torch.tanh(mean / 10), log_variance.clamp(-8.0, 4.0)
+        return MEAN_BOUND * torch.tanh(mean / MEAN_BOUND), log_variance.clamp(-6.0, 2.0)
 
     def decode(self, z: Tensor) -> Tensor:
         """(…, latent) → what a picture of z looks like, (…, 784): probabilities or heights."""

@@ -72,8 +72,12 @@ class Batch:
 class Maker(Protocol):
     """What an adversarial run trains against its critic."""
 
-    network: nn.Module  # its trainable parameters are what is learned
     resolution: int
+
+    @property
+    def network(self) -> nn.Module:
+        """Its trainable parameters are what is learned."""
+        ...
 
     def make(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Distances (B, 1, R³) for the critic, and the loss that they have without it (a scalar)."""
