@@ -144,7 +144,6 @@ class Decoder(nn.Module):
         self.norm = _norm(c16)
         self.hidden = nn.Conv3d(c16, config.head, 1)
         self.out = nn.Conv3d(config.head, 64 + LOOK_CHANNELS * 8, 1)
-        nn.init.zeros_(self.out.bias)
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Distance (B, 1, 64³), not clamped, and colour logits (B, 6, 32³)."""
