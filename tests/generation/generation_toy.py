@@ -71,6 +71,7 @@ class ToyPrior:
 class ToyDescription:
     categories: tuple[str, ...] = CATEGORIES
     weights_hash: str = "toy"
+    latent_basis: np.ndarray = field(default_factory=lambda: np.eye(6, 704, dtype=np.float32))
 
 
 def describe(path: Path) -> ToyDescription:

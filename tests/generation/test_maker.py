@@ -70,7 +70,7 @@ def test_fields_that_are_not_finite_are_refused():
 
 
 def test_support_points_span_the_object():
-    mesh = maker().mesh(np.array([0.9, 0.5, 0.2, BOX] + [0] * 508, np.float32), GateLimits())
+    mesh = maker().mesh(np.array([0.9, 0.5, 0.2, BOX] + [0] * 700, np.float32), GateLimits())
     assert isinstance(mesh, Mesh)
     assert len(mesh.hull) <= HULL_POINTS
     position = mesh.levels[0].vertices["position"]

@@ -248,7 +248,7 @@ MAIN = """
     from vrapp.generation.service import ModelSource, WorkerGenerator
 
     def describe(path):
-        return type("D", (), {"categories": ("box",), "weights_hash": "toy"})()
+        return type("D", (), {"categories": ("box",), "weights_hash": "toy", "latent_basis": ()})()
 
     def load(path):
         import generation_toy

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from vrapp.core.mesh import Mesh
+from vrapp.core.mesh import LEVELS, Mesh
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,17 @@ class Steering:
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """Ask for one object. Its randomness is a function of ``(seed, request_id)`` alone."""
+    """Ask for one object. Its randomness is a function of ``(seed, request_id)`` alone.
+
+    With ``latent`` (704,) nothing is drawn: that very latent is decoded, at the ``levels`` finest levels of
+    detail. Somebody has it in their hands, so it goes before all others.
+    """
 
     request_id: int
     seed: int
     steering: Steering
+    latent: np.ndarray | None = None
+    levels: int = LEVELS
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class GeneratorFigures:
     in_flight: int = 0
     rejected_why: dict[str, int] = field(default_factory=dict)
     latency_s: list[float] = field(default_factory=list)
+    reshape_latency_s: list[float] = field(default_factory=list)  # of requests that name their latent
 
 
 @runtime_checkable
@@ -76,6 +83,7 @@ class Generator(Protocol):
 
     categories: tuple[str, ...]
     weights_hash: str
+    latent_basis: np.ndarray  # (k, 704) float32: components = (latent - mean) @ basis.T
     figures: GeneratorFigures
 
     def submit(self, request: GenerationRequest) -> bool:
@@ -83,6 +91,11 @@ class Generator(Protocol):
 
     def collect(self, frame_index: int) -> list[GeneratedObject]:
         """What has become ready since the last call, oldest request first."""
+
+    def decoded(self) -> dict[int, GeneratedObject | None]:
+        """What ``collect`` has found since the last call for requests that name their latent, by request;
+        None where the gate did not let it through. ``submit`` takes one such request at a time, whatever
+        else is queued."""
 
     def set_pace(self, pace: str) -> None:
         """``"load"`` (normal priority while the world loads), ``"idle"`` (idle time only), ``"off"``."""

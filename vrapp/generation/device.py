@@ -53,14 +53,14 @@ class SurfaceSet:
         return MeshLevel(packed.reshape(-1).view(VERTEX_DTYPE), triangles.reshape(-1).view(np.uint32))
 
 
-def levels_of_detail(grid: Tensor) -> list[Tensor]:
-    """Grids (7, R, R, R) with R = 64, 32, 16, each pooled by 2 from the one before.
+def levels_of_detail(grid: Tensor, count: int = LEVELS) -> list[Tensor]:
+    """``count`` grids (7, R, R, R) with R = 64, 32, 16, each pooled by 2 from the one before.
 
     In the mean, parts thinner than a coarse voxel vanish; the less deep the nearest core is, the more
     the least distance of the block counts, which thickens them.
     """
     grids, mean, least = [grid], grid, grid[:1]
-    for level in range(1, LEVELS):
+    for level in range(1, count):
         mean = _halved(mean, torch.add) / 8
         least = _halved(least, torch.minimum)
         depth = functional.max_pool3d(-least[None], 3, stride=1, padding=1)[0] * (TRUNCATION_VOXELS / 2**level)
@@ -95,10 +95,10 @@ class SurfacePipeline:
         return self._decoder.decode(latent.to(self.device), resolution=GRID_SIZE)[0].float()
 
     @torch.inference_mode()
-    def surfaces(self, grid: Tensor) -> SurfaceSet:
-        """All levels of ``grid`` (7, 64, 64, 64)."""
-        grids = levels_of_detail(grid)
+    def surfaces(self, grid: Tensor, levels: int = LEVELS) -> SurfaceSet:
+        """The finest ``levels`` levels of ``grid`` (7, 64, 64, 64)."""
+        grids = levels_of_detail(grid, levels)
         exact = self.device.type == "cpu"
-        capacities = tuple(capacity_for(g[0]) for g in grids) if exact else FIXED_CAPACITIES
+        capacities = tuple(capacity_for(g[0]) for g in grids) if exact else FIXED_CAPACITIES[:levels]
         surfaces = tuple(extract(g, c) for g, c in zip(grids, capacities, strict=True))
         return SurfaceSet(grid, surfaces, capacities)

@@ -41,6 +41,13 @@ class GateLimits:
     longest_side_least: float = 0.35
     thickness_least: float = 0.004  # volume over half the area
 
+    def mild(self) -> GateLimits:
+        """For what somebody shapes with their own hands: it may be odd, but not in pieces."""
+        return replace(
+            self, border_share=2 * self.border_share, longest_side_least=self.longest_side_least / 2,
+            thickness_least=self.thickness_least / 2,
+        )  # fmt: skip
+
     @staticmethod
     def from_card(gate: Mapping[str, Any], category: str) -> GateLimits:
         """The weights' own limits: ``gate["default"]``, then ``gate["categories"][category]``, over ours.

@@ -118,10 +118,23 @@ class ObjectMaker:
 
     def make_all(self, requests: Sequence[GenerationRequest]) -> Iterator[Made]:
         """One ``Made`` for each request, in order. Each is drawn until the gate is content,
-        ``MAX_ATTEMPTS`` times at most."""
-        firsts = self._draw([(request, 0) for request in requests])
-        for request, latent in zip(requests, firsts, strict=True):
-            yield self._finish(request, latent)
+        ``MAX_ATTEMPTS`` times at most; one that names its latent is made of that, or not at all."""
+        firsts = iter(self._draw([(request, 0) for request in requests if request.latent is None]))
+        for request in requests:
+            yield self._finish(request, next(firsts)) if request.latent is None else self._given(request)
+
+    def _given(self, request: GenerationRequest) -> Made:
+        """The object of the request's own latent."""
+        latent = np.asarray(request.latent, np.float32).reshape(LATENT_DIM)
+        mesh = self.mesh(latent, self._limits[request.steering.category].mild(), request.levels)
+        if isinstance(mesh, Reason):
+            return Made(None, (mesh,))
+        return Made(self._shown(request, latent, mesh, 1), ())
+
+    def _shown(self, request: GenerationRequest, latent: np.ndarray, mesh: Mesh, attempts: int) -> GeneratedObject:
+        return GeneratedObject(
+            request.request_id, request.steering.category, latent, self.project(latent), mesh, mesh_hash(mesh), attempts
+        )
 
     def _finish(self, request: GenerationRequest, first: np.ndarray) -> Made:
         rejected: list[Reason] = []
@@ -133,11 +146,7 @@ class ObjectMaker:
                 if isinstance(mesh, Reason):
                     rejected.append(mesh)
                     continue
-                shown = GeneratedObject(
-                    request.request_id, category, latent, self.project(latent), mesh, mesh_hash(mesh),
-                    len(rejected) + 1,
-                )  # fmt: skip
-                return Made(shown, tuple(rejected))
+                return Made(self._shown(request, latent, mesh, len(rejected) + 1), tuple(rejected))
         return Made(None, tuple(rejected))
 
     def project(self, latents: np.ndarray) -> np.ndarray:
@@ -195,19 +204,19 @@ class ObjectMaker:
             score -= 2.0 * steering.nearness * _standardised(distance)
         return score
 
-    def mesh(self, latent: np.ndarray, limits: GateLimits) -> Mesh | Reason:
-        """The object of ``latent`` (704,) at all levels, or why it may not be shown."""
+    def mesh(self, latent: np.ndarray, limits: GateLimits, count: int = LEVELS) -> Mesh | Reason:
+        """The object of ``latent`` (704,) at its ``count`` finest levels, or why it may not be shown."""
         grid = self._pipeline.decode(torch.from_numpy(latent.reshape(1, *LATENT_SHAPE)))
         if wrong := judge_grid(grid[0].cpu().numpy(), limits):
             return wrong
-        surfaces = self._pipeline.surfaces(grid)
+        surfaces = self._pipeline.surfaces(grid, count)
         if not surfaces.fits():
             return Reason.TOO_COMPLEX
         finest, pieces = without_debris(surfaces.level(0), limits.debris_share)
         if wrong := judge_mesh(finest, pieces, limits):
             return wrong
         levels: list[MeshLevel] = [finest]
-        for index in range(1, LEVELS):
+        for index in range(1, count):
             level, left = without_debris(surfaces.level(index), limits.debris_share)
             levels.append(level if left.count else levels[-1])  # too thin for this level: show the finer one
         position = np.ascontiguousarray(finest.vertices["position"])

@@ -14,6 +14,8 @@ from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from vrapp.core.errors import WorkerDied
 from vrapp.core.generation import GeneratedObject, GenerationRequest, GeneratorFigures
 from vrapp.core.platform import SharedBlock, children_ignore_interrupts, usable_cores
@@ -21,6 +23,7 @@ from vrapp.generation.packing import read_mesh
 from vrapp.generation.worker import PACES, Answer, Batch, Crashed, Job, Pace, Refused, Settings, Started, run_worker
 
 SLOT_BYTES = 6 << 20  # only pages that were written take memory
+RESHAPE_LATENCY_FRAMES = 8  # under a fixed clock; about what a worker of its own takes
 DEATHS_IN_A_ROW = 3
 _SILENCE_LIMIT_S = 600.0
 _KEPT_LATENCIES = 1_000
@@ -38,6 +41,10 @@ class Description(Protocol):
     @property
     def weights_hash(self) -> str:
         """sha256 of the file's tensors."""
+
+    @property
+    def latent_basis(self) -> Any:
+        """(k, 704) float32."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,11 @@ class _Pending:
     answer: GeneratedObject | None = None
     deaths: int = 0
 
+    @property
+    def in_hands(self) -> bool:
+        """Whether it names its latent."""
+        return self.request.latent is not None
+
 
 def default_threads() -> int:
     """Half of the cores, at most 4: the main thread and a software rasteriser need the rest."""
@@ -87,7 +99,8 @@ class WorkerGenerator:
 
     ``fixed_latency_frames``: None in real time; L under a fixed clock, where each result is delivered
     exactly L frames after its request, ``collect`` waiting for it if need be. ``slots`` bounds the
-    requests on their way. Raises WeightsError where the file is missing or not ours.
+    requests on their way; those that name their latent have one more, and a shorter L, of their own. Raises
+    WeightsError where the file is missing or not ours.
     """
 
     def __init__(
@@ -103,6 +116,7 @@ class WorkerGenerator:
         description = source.describe(weights)
         self.categories: tuple[str, ...] = tuple(description.categories)
         self.weights_hash: str = description.weights_hash
+        self.latent_basis = np.asarray(description.latent_basis, np.float32)
         self.figures = GeneratorFigures(device="cpu")
         self.state = State.STARTING
         self._latency_frames = fixed_latency_frames
@@ -112,9 +126,11 @@ class WorkerGenerator:
             may_merge=fixed_latency_frames is None,
         )  # fmt: skip
         self._unsent: list[Job] = []  # of this frame; under a fixed clock they go together
-        self._block = SharedBlock(slots * SLOT_BYTES)
+        self._block = SharedBlock((slots + 1) * SLOT_BYTES)
         self._free = list(range(slots))
+        self._free_in_hands = [slots]
         self._pending: dict[int, _Pending] = {}
+        self._decoded: dict[int, GeneratedObject | None] = {}
         self._pace = "load"
         self._frame_index = 0
         self._deaths_in_a_row = 0
@@ -123,17 +139,21 @@ class WorkerGenerator:
         self._start()
 
     def submit(self, request: GenerationRequest) -> bool:
-        """Queue ``request``; False while all slots are taken, or after the worker was given up."""
+        """Queue ``request``; False while all slots for its kind are taken, or after the worker was given up."""
         if request.request_id in self._pending:
             raise ValueError(f"Request {request.request_id} is on its way already.")
         if not 0 <= request.steering.category < len(self.categories):
             raise ValueError(f"Category {request.steering.category} is not among {len(self.categories)}.")
-        if self.state not in {State.STARTING, State.READY} or not self._free:
+        free = self._free if request.latent is None else self._free_in_hands
+        if self.state not in {State.STARTING, State.READY} or not free:
             return False
-        slot = self._free.pop()
+        slot = free.pop()
         self._pending[request.request_id] = _Pending(request, slot, self._frame_index, time.perf_counter())
+        if request.latent is not None:
+            self._send(Batch((Job(slot, request),)))
+            return True
         self.figures.requested += 1
-        self.figures.in_flight = len(self._pending)
+        self._count_in_flight()
         self._unsent.append(Job(slot, request))
         if self._latency_frames is None:
             self._flush()
@@ -153,9 +173,15 @@ class WorkerGenerator:
             self._await(due)
         for pending in due:
             del self._pending[pending.request.request_id]
-            self._free.append(pending.slot)
-        self.figures.in_flight = len(self._pending)
-        return [p.answer for p in due if p.answer is not None]
+            (self._free_in_hands if pending.in_hands else self._free).append(pending.slot)
+        self._count_in_flight()
+        self._decoded |= {p.request.request_id: p.answer for p in due if p.in_hands}
+        return [p.answer for p in due if p.answer is not None and not p.in_hands]
+
+    def decoded(self) -> dict[int, GeneratedObject | None]:
+        """What came of requests that name their latent, by request; None where the gate refused it."""
+        found, self._decoded = self._decoded, {}
+        return found
 
     def set_pace(self, pace: str) -> None:
         """``"load"``, ``"idle"`` or ``"off"`` (finishes what it is at, then rests)."""
@@ -176,7 +202,12 @@ class WorkerGenerator:
     def _is_due(self, pending: _Pending) -> bool:
         if self._latency_frames is None:
             return pending.is_answered
-        return self._frame_index - pending.frame_index >= self._latency_frames
+        frames = min(self._latency_frames, RESHAPE_LATENCY_FRAMES) if pending.in_hands else self._latency_frames
+        return self._frame_index - pending.frame_index >= frames
+
+    def _count_in_flight(self) -> None:
+        """Of what the bank asks for."""
+        self.figures.in_flight = sum(not p.in_hands for p in self._pending.values())
 
     def _await(self, due: list[_Pending]) -> None:
         """Return once all of ``due`` are answered."""
@@ -250,7 +281,7 @@ class WorkerGenerator:
     def _on_answer(self, answer: Answer) -> None:
         pending = self._pending[answer.request_id]
         pending.is_answered = True
-        for why in answer.rejected:
+        for why in () if pending.in_hands else answer.rejected:
             self.figures.rejected += 1
             self.figures.rejected_why[why] = self.figures.rejected_why.get(why, 0) + 1
         if answer.shape is None or answer.latent is None or answer.components is None:
@@ -258,8 +289,9 @@ class WorkerGenerator:
         start = pending.slot * SLOT_BYTES
         mesh = read_mesh(bytes(self._block.memory[start : start + answer.shape.nbytes]), answer.shape)
         latency_s = time.perf_counter() - pending.submitted_s
-        self.figures.latency_s.append(latency_s)
-        del self.figures.latency_s[:-_KEPT_LATENCIES]
+        latencies_s = self.figures.reshape_latency_s if pending.in_hands else self.figures.latency_s
+        latencies_s.append(latency_s)
+        del latencies_s[:-_KEPT_LATENCIES]
         pending.answer = GeneratedObject(
             answer.request_id, pending.request.steering.category, answer.latent, answer.components, mesh,
             answer.mesh_hash, len(answer.rejected) + 1, latency_s,
@@ -278,7 +310,8 @@ class WorkerGenerator:
             for pending in self._pending.values():
                 pending.is_answered = True
             return
-        at_work = next((p for p in self._pending.values() if not p.is_answered), None)
+        waiting = [p for p in self._pending.values() if not p.is_answered]
+        at_work = next(iter(sorted(waiting, key=lambda p: not p.in_hands)), None)
         if at_work is not None and was_ready:
             at_work.deaths += 1
             at_work.is_answered = at_work.deaths >= DEATHS_IN_A_ROW - 1

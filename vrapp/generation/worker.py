@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PACES = ("load", "idle", "off")
 MOST_TOGETHER = 16  # jobs drawn in one pass of the prior
+_NEXT_RESHAPE_S = 0.08  # whoever reshapes an object asks again in the next frame
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class _Worker:
     def __init__(self, pipe: Connection, block: SharedBlock, settings: Settings) -> None:
         self._pipe, self._block, self._settings = pipe, block, settings
         self._waiting: deque[Batch] = deque()
+        self._in_hands: deque[Job] = deque()
         self._pace = "load"
 
     def run(self, make_all: Callable[[list[GenerationRequest]], Iterator[Made]]) -> None:
@@ -110,7 +112,11 @@ class _Worker:
         at_work: Iterator[tuple[Job, Made]] = iter(())
         while True:
             self._listen()
-            if (done := next(at_work, None)) is not None:
+            if self._in_hands:
+                job = self._in_hands.popleft()
+                self._pipe.send(self._answer(job, *make_all([job.request])))
+                self._pipe.poll(_NEXT_RESHAPE_S)  # rather than begin something that keeps the hands waiting
+            elif (done := next(at_work, None)) is not None:
                 self._pipe.send(self._answer(*done))
             elif self._waiting:
                 jobs = self._next_jobs()
@@ -119,10 +125,12 @@ class _Worker:
                 self._pipe.poll(None)
 
     def _listen(self) -> None:
-        """Take what has arrived; while the pace is "off", wait for more."""
-        while self._pipe.poll(None if self._pace == "off" else 0.0):
+        """Take what has arrived; while the pace is "off", wait for more, unless hands do."""
+        while self._pipe.poll(None if self._pace == "off" and not self._in_hands else 0.0):
             message: Batch | Pace = self._pipe.recv()
-            if isinstance(message, Batch):
+            if isinstance(message, Batch) and message.jobs[0].request.latent is not None:
+                self._in_hands.extend(message.jobs)
+            elif isinstance(message, Batch):
                 self._waiting.append(message)
             else:
                 self._pace = message.name
