@@ -242,10 +242,13 @@ def test_both_hands_on_one_thing_reshape_it_and_one_may_let_go() -> None:
     assert acts(p.play(replace(right, squeeze=1.0), replace(left, squeeze=1.0))) == [Act.RESHAPE]
     p.play(replace(hand((0.4, 1, -0.6), (0.4, 1, -9)), squeeze=1.0), replace(left, squeeze=1.0))
     assert p.interaction.two_handed is not None
-    assert p.interaction.two_handed.stretch == pytest.approx(1.5, abs=0.05)
+    assert p.interaction.two_handed.span_m == pytest.approx(0.6, abs=0.01)
+    np.testing.assert_allclose(p.arrays.position[0], (0.1, 1.0, -0.6), atol=1e-3)  # half way between the hands
+    before = p.arrays.position[0].copy()
     assert Act.THROW not in acts(p.play(right, replace(left, squeeze=1.0)))
     assert p.interaction.two_handed is None
     assert list(p.interaction.carried) == [0]
+    np.testing.assert_allclose(p.arrays.position[0], before, atol=1e-3)  # the other hand has it where it is
 
 
 def test_a_lost_hand_keeps_its_thing_for_a_moment_then_drops_it() -> None:

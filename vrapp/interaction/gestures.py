@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from vrapp.core.events import Act, Event
 from vrapp.core.input import LEFT, RIGHT, Button, HandState, InputSnapshot, Valid
-from vrapp.core.maths import Array
+from vrapp.core.maths import Array, vec3
 from vrapp.core.pose import Pose
 from vrapp.core.scene import NO_HANDLE, ObjectState, SceneArrays, slot_of
 from vrapp.interaction.attention import LOOK_REACH_M, ChoiceSet, Dwell, looked_at
 from vrapp.interaction.hand import Hand
+from vrapp.interaction.two_hands import TwoHanded, shared_pose
 from vrapp.scene.queries import Hit, Surroundings, lowest_corner
 
 POINT_REST_S = 0.25
@@ -26,16 +27,6 @@ _CHEST_BELOW_HEAD = np.array([0, 0.25, 0], np.float32)
 # As ints: Python's flags are slow to combine.
 _PICKS = ((int(Button.KEEP), Act.KEEP), (int(Button.DISMISS), Act.DISMISS), (int(Button.MORE), Act.MORE))
 _HAND_VALID = (int(Valid.LEFT_HAND), int(Valid.RIGHT_HAND))
-
-
-@dataclass(frozen=True)
-class TwoHanded:
-    """Both hands on one object (reshaping builds on it). ``stretch``: their distance ÷ that at the beginning."""
-
-    handle: int
-    left: Pose
-    right: Pose
-    stretch: float
 
 
 class Interaction:
@@ -52,11 +43,13 @@ class Interaction:
         self._gaze = Dwell()
         self._choice = ChoiceSet()
         self._buttons = 0
-        self._span_m = 0.0
+        self._shared = Pose()  # of what both hands hold
 
     @property
     def carried(self) -> dict[int, Pose]:
         """World pose of each object in a hand, by handle: physics moves it there."""
+        if self.two_handed is not None:
+            return {self.two_handed.handle: self._shared}
         return {h.held: h.carried for h in self.hands if h.held != NO_HANDLE}
 
     @property
@@ -98,7 +91,7 @@ class Interaction:
         self.gazed = looked_at(around, eye, self._aim(around, eye))
         for hand, edge, state in zip(self.hands, edges, snapshot.hands, strict=True):
             self._update_hand(hand, edge, state, arrays, dt_s, now_ns, events)
-        self._update_two_hands(now_ns, events)
+        self._update_two_hands(arrays, now_ns, events)
         if self._gaze.update(self.gazed, now_ns) and self.gazed not in self.carried:
             events.append(Event(Act.GAZE, now_ns, self.gazed, seconds=0.6))
         self._update_buttons(snapshot, now_ns, events)
@@ -168,22 +161,26 @@ class Interaction:
         seconds, velocity = hand.let_go(now_ns)
         other = self.hands[1 - hand.index]
         if other.held == handle:  # still in the other hand
+            other.regrip(self._shared)
             return Event(Act.RESHAPE, now_ns, handle, other.index, seconds)
         thrown = tracked and float(np.linalg.norm(velocity)) >= THROW_M_S
         if not tracked:
             velocity = np.zeros(3, np.float32)
         return Event(Act.THROW if thrown else Act.RELEASE, now_ns, handle, hand.index, seconds, velocity)
 
-    def _update_two_hands(self, now_ns: int, events: list[Event]) -> None:
+    def _update_two_hands(self, arrays: SceneArrays, now_ns: int, events: list[Event]) -> None:
+        """The object hangs half way between the hands: what they do alike moves it, against each other reshapes it."""
         left, right = self.hands
         if left.held == NO_HANDLE or left.held != right.held:
             self.two_handed = None
             return
-        span = max(float(np.linalg.norm(left.grip.position - right.grip.position)), 0.05)
         if self.two_handed is None:
-            self._span_m = span
             events.append(Event(Act.RESHAPE, now_ns, left.held))
-        self.two_handed = TwoHanded(left.held, left.grip, right.grip, span / self._span_m)
+        self.two_handed = TwoHanded(left.held, left.grip, right.grip)
+        (x, y, z), turn = shared_pose(left.carried, right.carried)
+        orientation = np.array(turn, np.float32)
+        lowest_m = _lowest_of(arrays, left.held)(orientation)
+        self._shared = Pose(vec3(x, max(y, -lowest_m), z), orientation)
 
     def _update_buttons(self, snapshot: InputSnapshot, now_ns: int, events: list[Event]) -> None:
         buttons = int(snapshot.buttons)

@@ -64,10 +64,16 @@ class Hand:
         """Begin to carry the object at ``pose``, ``distance_m`` away along the ray (0: touched by the hand)."""
         self.held, self.held_since_ns, self._lever_m = handle, now_ns, distance_m
         self._arm_m = self._arm(chest)
+        self._trail.clear()
+        self.regrip(pose)
+
+    def regrip(self, pose: Pose) -> None:
+        """Carry on with the object at ``pose``, which the hand did not give it alone."""
+        shift = pose.position - self.carried.position  # which is no throw
+        self._trail = deque([(t, p + shift) for t, p in self._trail], self._trail.maxlen)
         self._object_from_hand = self._holder().inverse() @ pose
         self._object_from_grip = quat_multiply(quat_conjugate(self.grip.orientation), pose.orientation)
         self.carried = pose
-        self._trail.clear()
 
     def carry(self, stick_y: float, chest: Array, lowest_m: Callable[[Array], float], dt_s: float, now_ns: int) -> Pose:
         """Where the carried object is to be now: rigid in the hand; on a lever at a distance, a little smoothed.
