@@ -18,6 +18,10 @@ class Bodies:
         """Its hull is worked out when it is first moved."""
         self._physics.added(handle, made.mesh)
 
+    def reshaped(self, handle: int, made: GeneratedObject, size: float) -> None:
+        """Its body gets the new hull."""
+        self._physics.reshaped(handle, made.mesh)
+
     def removed(self, handle: int) -> None:
         """Its body goes back to the pool."""
         self._physics.removed(handle)
@@ -32,6 +36,10 @@ class Shown:
     def added(self, handle: int, made: GeneratedObject) -> None:
         """With its latent and the hash of its mesh."""
         self._recorder.shown(self._clock.now_ns(), handle, made)
+
+    def reshaped(self, handle: int, made: GeneratedObject, size: float) -> None:
+        """With what it is from now on. The shapes on the way there follow from the hands' recorded poses."""
+        self._recorder.reshaped(self._clock.now_ns(), handle, made, size)
 
     def removed(self, handle: int) -> None:
         """By its handle."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from vrapp.adaptation.adaptation import Adaptation
 from vrapp.app.hud import Hud
+from vrapp.app.reshape import Reshape
 from vrapp.app.start import Start
 from vrapp.app.timers import STAGES, FrameTimers
 from vrapp.app.world_time import WorldTime
@@ -53,6 +54,7 @@ class Parts:
     manager: SceneManager
     bank: Bank
     start: Start
+    reshape: Reshape
     interaction: Interaction
     locomotion: Locomotion
     physics: PhysicsWorld
@@ -137,6 +139,7 @@ class Loop:
             p.start.update(self.frame_index, now_ns)
             p.hud.loading = None if p.start.done else (p.start.made, p.start.total)
         p.manager.update(events, head, self.frame_index, now_ns, asks=p.start.done)
+        p.reshape.update(p.interaction.two_handed)
 
     def _draw(self, scene: SceneArrays, snapshot: InputSnapshot, now_ns: int) -> None:
         p = self.parts

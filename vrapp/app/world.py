@@ -19,6 +19,7 @@ from vrapp.app.hud import Hud
 from vrapp.app.listeners import Bodies, Requested, Shown
 from vrapp.app.loop import Loop, Parts
 from vrapp.app.options import Options
+from vrapp.app.reshape import Reshape
 from vrapp.app.start import FIRST_LIVE_REQUEST, Start
 from vrapp.core import resources
 from vrapp.core.categories import category_or_default, load_categories
@@ -104,7 +105,7 @@ class World:
         bank = Bank(generator, options.seed, BANK[options.generator], FIRST_LIVE_REQUEST, asked)
         store = SceneStore(components=COMPONENTS)
         table = load_categories()
-        graspable = np.array([category_or_default(table, name).graspable for name in generator.categories])
+        rows = [category_or_default(table, name) for name in generator.categories]
         layout = Layout(load_world(options.world, options.seed), generator.categories, table, options.seed)
         adaptation = Adaptation(
             len(generator.categories), np.ones(COMPONENTS, np.float32), options.seed, options.policy
@@ -124,7 +125,8 @@ class World:
             manager=manager,
             bank=bank,
             start=Start(generator, manager, options.seed),
-            interaction=Interaction(graspable, options.comfort.main_hand),
+            reshape=Reshape(generator, manager, np.array([row.size_m for row in rows]), options.seed),
+            interaction=Interaction(np.array([row.graspable for row in rows]), options.comfort.main_hand),
             locomotion=Locomotion(comfort=options.comfort),
             physics=physics,
             adaptation=adaptation,

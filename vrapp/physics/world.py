@@ -40,6 +40,7 @@ class _Moving:
     body: int
     held: bool
     last: Pose
+    size: float  # that its body has
     age_s: float = 0.0
     still_s: float = 0.0
     turned: bool = False  # a torque is on it
@@ -75,6 +76,7 @@ class PhysicsWorld:
         self._meshes: dict[int, Mesh] = {}  # of objects whose hull is not known yet
         self._hulls: dict[int, Hull] = {}
         self._leaving: set[int] = set()
+        self._reshaped: set[int] = set()
         self._hulls_left = _HULLS_A_FRAME
         box_hull(np.array([[-0.5] * 3, [0.5] * 3], np.float32))  # MuJoCo's compiler starts now, not at the first grab
 
@@ -87,6 +89,12 @@ class PhysicsWorld:
         """Tell the shape of an object. Its hull is worked out when it is first needed."""
         self._meshes[handle] = Mesh((), mesh.box, mesh.hull)
 
+    def reshaped(self, handle: int, mesh: Mesh) -> None:
+        """Tell that an object has another shape; what stood still settles anew. A new size shows by itself."""
+        self._hulls.pop(handle, None)
+        self.added(handle, mesh)
+        self._reshaped.add(handle)
+
     def removed(self, handle: int) -> None:
         """Tell that the object is gone."""
         self._drop(handle)
@@ -94,6 +102,7 @@ class PhysicsWorld:
         self._meshes.pop(handle, None)
         self._hulls.pop(handle, None)
         self._leaving.discard(handle)
+        self._reshaped.discard(handle)
 
     def update(self, arrays: SceneArrays, events: Sequence[Event], carried: Mapping[int, Pose], dt_s: float) -> None:
         """One frame. ``carried``: world pose of what is in a hand, by handle; events RELEASE and THROW let go."""
@@ -106,6 +115,7 @@ class PhysicsWorld:
             self._hold(arrays, handle)
         self._let_go(arrays, events, carried)
         self._follow_leaving(arrays)
+        self._refit(arrays)
         if not self._moving or dt_s <= 0:
             return
         self._prepare(arrays, dt_s)
@@ -139,8 +149,24 @@ class PhysicsWorld:
         pose = Pose(arrays.position[slot].copy(), arrays.orientation[slot].copy())
         hull, size = self._hull(handle, arrays, slot), float(arrays.size[slot])
         self._pool.put(body, hull, size, pose.position, pose.orientation)
-        self._moving[handle] = _Moving(handle, body, held, pose)
+        self._moving[handle] = _Moving(handle, body, held, pose, size)
         arrays.state[slot] = ObjectState.HELD if held else ObjectState.FLYING
+
+    def _refit(self, arrays: SceneArrays) -> None:
+        """Bodies follow their objects' shape and size."""
+        for handle in sorted(self._reshaped):
+            slot = slot_of(arrays, handle)
+            if slot is not None and handle not in self._moving:
+                for above in resting_on(arrays, slot):
+                    self._activate(arrays, above, held=False)
+                self._activate(arrays, slot, held=False)
+        for m in self._moving.values():
+            size = float(arrays.size[m.slot])
+            if size != m.size or m.handle in self._reshaped:
+                hull = self._hull(m.handle, arrays, m.slot)
+                self._pool.put(m.body, hull, size, arrays.position[m.slot], arrays.orientation[m.slot])
+                m.size = size
+        self._reshaped.clear()
 
     def _drop(self, handle: int) -> None:
         moving = self._moving.pop(handle, None)

@@ -50,6 +50,9 @@ class Arena(Protocol):
     def add(self, mesh: Mesh) -> int:
         """Queue the upload; returns the mesh's id at once."""
 
+    def replace(self, mesh_id: int, mesh: Mesh) -> None:
+        """Another shape under the same id; the old one is drawn until it is uploaded."""
+
     def release(self, mesh_id: int) -> None:
         """Give it back."""
 
@@ -69,6 +72,9 @@ class Listener(Protocol):
 
     def added(self, handle: int, made: GeneratedObject) -> None:
         """An object was put into the world."""
+
+    def reshaped(self, handle: int, made: GeneratedObject, size: float) -> None:
+        """It has another shape from now on, and ``size`` metres of edge."""
 
     def removed(self, handle: int) -> None:
         """It has gone."""
@@ -145,6 +151,18 @@ class SceneManager:
         if self.store.alive(handle):
             self.store.shrink(handle)
             self._layout.removed(handle)
+
+    def reshape(self, handle: int, made: GeneratedObject, *, is_last: bool) -> None:
+        """Show a living object in another shape. Others are told of the last one only: the hands' next comes soon."""
+        slot = self.store.slot(handle)
+        self._arena.replace(int(self.store.mesh_id[slot]), made.mesh)
+        self.store.reshape(handle, made)
+        if not is_last:
+            return
+        self._layout.removed(handle)
+        self._layout.added(handle, made.category, made.mesh)
+        for listener in self._listeners:
+            listener.reshaped(handle, made, float(self.store.size[slot]))
 
     def _propose(self, request_id: int) -> Steering:
         if self._to_request:

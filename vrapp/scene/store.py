@@ -80,12 +80,10 @@ class SceneStore:
         self.phase[slot] = self.growth[slot] = 1.0 if grown else 0.0
         self.position[slot], self.orientation[slot] = pose.position, pose.orientation
         self.size[slot], self.mesh_id[slot], self.box[slot] = size, mesh_id, box
-        self.radius[slot] = size * float(np.linalg.norm(np.abs(box).max(0)))
+        self._measure(slot)
         self.mark[slot], self.category[slot] = Mark.NONE, generated.category
         self.request_id[slot], self.latent[slot] = generated.request_id, generated.latent
-        k = min(len(generated.components), self.components.shape[1])
-        self.components[slot] = 0
-        self.components[slot, :k] = generated.components[:k]
+        self._set_components(slot, generated.components)
         self.kept[slot], self.born_ns[slot] = False, now_ns
         self.interest[slot], self.interest_ns[slot] = 0.0, now_ns
         self._set_anchor(slot)
@@ -124,6 +122,23 @@ class SceneStore:
             handle, int(self.request_id[s]), int(self.category[s]), self.latent[s].copy(), self.components[s].copy(),
             longest, bool(self.kept[s]),
         )  # fmt: skip
+
+    def resize(self, handle: int, size: float) -> None:
+        """Another edge of the object's cube, in metres; its centre stays."""
+        slot = self.slot(handle)
+        self.size[slot] = size
+        self._measure(slot)
+
+    def reshape(self, handle: int, made: GeneratedObject) -> None:
+        """Another shape of the same object; in a hand its centre stays where it is, else its lowest point."""
+        slot = self.slot(handle)
+        before = lowest_corner(self.box[slot], self.orientation[slot])
+        self.box[slot], self.latent[slot] = made.mesh.box, made.latent
+        self._set_components(slot, made.components)
+        self._measure(slot)
+        if int(self.state[slot]) != ObjectState.HELD:
+            after = lowest_corner(self.box[slot], self.orientation[slot])
+            self.position[slot, 1] += (before - after) * self.size[slot] * self.growth[slot]
 
     def shrink(self, handle: int) -> None:
         """Let an object shrink away; ``advance`` reports when it is gone. No effect on one that shrinks already."""
@@ -192,6 +207,14 @@ class SceneStore:
         scale = float(self.size[slot]) * growth
         offset = floats.rotate(self.orientation[slot].tolist(), self.pivot[slot].tolist())
         self.position[slot] = [a - d * scale for a, d in zip(self.anchor[slot].tolist(), offset, strict=True)]
+
+    def _measure(self, slot: int) -> None:
+        self.radius[slot] = self.size[slot] * np.linalg.norm(np.abs(self.box[slot]).max(0))
+
+    def _set_components(self, slot: int, components: np.ndarray) -> None:
+        k = min(len(components), self.components.shape[1])
+        self.components[slot] = 0
+        self.components[slot, :k] = components[:k]
 
     def _set_anchor(self, slot: int) -> None:
         """Growing and shrinking keep the object's lowest point where it is, however it lies."""

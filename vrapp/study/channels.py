@@ -81,6 +81,14 @@ def shown_json(handle: int, made: GeneratedObject) -> bytes:
     )  # fmt: skip
 
 
+def reshaped_json(handle: int, made: GeneratedObject, size: float) -> bytes:
+    """The message of an object that the user's hands have reshaped, on ``/decisions``."""
+    return _compact(
+        kind="reshaped", request_id=made.request_id, handle=handle, category=made.category, mesh_hash=made.mesh_hash,
+        size=size, latent_f32=_base64(made.latent),
+    )  # fmt: skip
+
+
 def decision_json(kind: str, **facts: Any) -> bytes:
     """The message of any other decision on ``/decisions``; ``facts`` are plain JSON values."""
     return _compact(kind=kind, **facts)
@@ -123,5 +131,6 @@ _DECISION_SCHEMA = {
         "category": {"type": "integer", "description": "index into the weights' categories"},
         "mesh_hash": {"type": "string", "description": "SHA-256 of the finest level"},
         "latent_f32": {"type": "string"},
+        "size": {"type": "number", "description": "of a reshaped object: its cube's edge in metres"},
     },
 }

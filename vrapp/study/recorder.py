@@ -79,6 +79,10 @@ class Recorder:
         """Record that a generated object was put into the scene."""
         self._ring.put(Topic.DECISIONS, time_ns, channels.shown_json(handle, made))
 
+    def reshaped(self, time_ns: int, handle: int, made: GeneratedObject, size: float) -> None:
+        """Record that an object has another shape from now on, and ``size`` metres of edge."""
+        self._ring.put(Topic.DECISIONS, time_ns, channels.reshaped_json(handle, made, size))
+
     def decision(self, time_ns: int, kind: str, **facts: Any) -> None:
         """Record any other decision; ``facts`` are plain JSON values."""
         self._ring.put(Topic.DECISIONS, time_ns, channels.decision_json(kind, **facts))
