@@ -8,6 +8,7 @@ from vrapp.core.input import LEFT, RIGHT, Button, InputSnapshot, SourceKind, Val
 from vrapp.core.maths import yaw_of
 from vrapp.core.pose import Fov
 from vrapp.display.desktop_input import DesktopInput
+from vrapp.interaction.two_hands import TwoHanded, change_between
 
 FRAME_NS = 10_000_000
 FOV = Fov.symmetric(1.2, 2.0)
@@ -223,10 +224,10 @@ def test_right_button_moves_the_hand_and_not_the_head(desk: Desk) -> None:
     np.testing.assert_allclose(after.head.orientation, before.head.orientation)
 
 
-@pytest.mark.parametrize("how", ["middle", "R"])
-def test_middle_button_or_r_turns_the_palm(desk: Desk, how: str) -> None:
+@pytest.mark.parametrize("how", ["middle", "F"])
+def test_middle_button_or_f_turns_the_palm(desk: Desk, how: str) -> None:
     before = desk.poll().hands[RIGHT]
-    desk.button(glfw.MOUSE_BUTTON_MIDDLE, glfw.PRESS) if how == "middle" else desk.key(glfw.KEY_R, glfw.PRESS)
+    desk.button(glfw.MOUSE_BUTTON_MIDDLE, glfw.PRESS) if how == "middle" else desk.key(glfw.KEY_F, glfw.PRESS)
     desk.drag(200, 0)
     after = desk.poll(50).hands[RIGHT]
     assert abs(after.grip.orientation @ before.grip.orientation) < 0.9  # by more than 50°
@@ -273,3 +274,42 @@ def test_close_gives_the_pointer_back(desk: Desk) -> None:
     desk.click()
     desk.source.close()
     assert not desk.pointer.captured
+
+
+def test_r_brings_the_second_hand_to_what_the_first_holds(desk: Desk) -> None:
+    desk.key(glfw.KEY_R, glfw.PRESS)
+    assert not desk.poll().valid & Valid.LEFT_HAND  # nothing is held
+    desk.key(glfw.KEY_SPACE, glfw.PRESS)
+    before = desk.poll()
+    left, right = before.hands
+    assert before.valid & Valid.LEFT_HAND
+    assert left.squeeze == right.squeeze == 1
+    np.testing.assert_allclose(left.aim.position, right.aim.position)  # it points at the same thing
+    assert right.grip.position[0] - left.grip.position[0] == pytest.approx(0.3, abs=1e-4)
+    desk.source.scroll_callback(None, 0, 5)
+    desk.drag(100, -50)
+    left, right = desk.poll(100).hands
+    change = change_between(TwoHanded(0, *(h.grip for h in before.hands)), TwoHanded(0, left.grip, right.grip))
+    assert change.stretch == pytest.approx(np.exp(5 * 0.12), rel=0.01)
+    assert abs(change.tilt_rad) == pytest.approx(0.6, abs=0.05)  # sideways
+    assert abs(change.twist_rad) == pytest.approx(0.3, abs=0.05)  # up and down
+    # Neither the hands' middle nor their mean turn moves, so what they hold stays where it is.
+    np.testing.assert_allclose(middle(before), (left.grip.position + right.grip.position) / 2, atol=1e-4)
+
+
+def test_when_r_comes_up_the_first_hand_stays_as_it_is(desk: Desk) -> None:
+    desk.key(glfw.KEY_SPACE, glfw.PRESS)
+    desk.key(glfw.KEY_R, glfw.PRESS)
+    desk.poll()
+    desk.drag(150, 80)
+    turn = desk.poll(100).hands[RIGHT].grip.orientation
+    desk.key(glfw.KEY_R, glfw.RELEASE)
+    after = desk.poll()
+    assert not after.valid & Valid.LEFT_HAND
+    assert abs(after.hands[RIGHT].grip.orientation @ turn) == pytest.approx(1, abs=1e-3)
+    assert abs(desk.poll(100).hands[RIGHT].grip.orientation @ turn) == pytest.approx(1, abs=1e-3)
+
+
+def middle(snapshot: InputSnapshot) -> np.ndarray:
+    left, right = snapshot.hands
+    return (left.grip.position + right.grip.position) / 2

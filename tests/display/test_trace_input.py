@@ -20,7 +20,7 @@ from vrapp.core.input import (
     pack_snapshot,
     unpack_snapshot,
 )
-from vrapp.core.maths import quat_from_yaw_pitch, vec3
+from vrapp.core.maths import forward, quat_from_yaw_pitch, rotate, vec3
 from vrapp.core.pose import Pose
 from vrapp.display.trace import TraceInput
 from vrapp.display.trace_file import Records, read_recording, write_recording
@@ -263,6 +263,14 @@ def test_a_script_glides_and_steps(tmp_path: Path) -> None:
     assert last.hands[RIGHT].squeeze == 1
     assert last.hands[RIGHT].stick == (0, 1)
     np.testing.assert_allclose(last.hands[RIGHT].grip.position, (0.2, 1.4, -0.5), atol=1e-6)
+
+
+def test_a_hand_rolls_about_where_it_points(tmp_path: Path) -> None:
+    path = tmp_path / "roll.toml"
+    path.write_text("[[keyframe]]\ntime_s = 0\nright = { yaw_deg = 40, pitch_deg = 20, roll_deg = 90 }\n")
+    aim = TraceInput(path, loop=False).poll(0).hands[RIGHT].aim
+    np.testing.assert_allclose(aim.forward, forward(quat_from_yaw_pitch(np.radians(40), np.radians(20))), atol=1e-6)
+    np.testing.assert_allclose(rotate(aim.orientation, (0, 1, 0))[1], 0, atol=1e-6)  # what was up lies level
 
 
 def test_the_same_script_as_json(tmp_path: Path) -> None:

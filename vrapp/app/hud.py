@@ -21,6 +21,7 @@ _HELP_DESKTOP = (
     "Click, then mouse  look around      Esc  free the mouse",
     "Left button  take and carry, let go in motion to throw",
     "Wheel  nearer, farther      Right button  move the hand",
+    "Hold R  both hands: mouse  another shape, wheel  size",
     "K  keep      X  send away      M  more like this",
     "T  teleport      Home  recentre      F2  policy",
     "F1  panel      F12  picture      H  this help",
@@ -39,6 +40,7 @@ def _help_headset(comfort: Comfort) -> tuple[str, ...]:
         "Help",
         *sticks[comfort.move],
         "Grip or trigger  take and carry, throw",
+        "Both hands  pull: size, wring and bend: shape",
         "A / X  keep      B / Y  send away",
         "Press a stick  more like this",
     )

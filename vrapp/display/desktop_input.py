@@ -66,6 +66,7 @@ class DesktopInput:
         self._pressed_for_s: float | None = None  # a press on the free pointer that may still be a click
         self._pressed_at = (0.0, 0.0)
         self._last_ns: int | None = None
+        self._was_helping = False  # in the last frame
 
     # Events, as WindowListener.
 
@@ -92,6 +93,8 @@ class DesktopInput:
         dx, dy = x - last[0], y - last[1]
         if self._held.is_down(_RIGHT):
             self._hand.move(dx, dy)
+        elif self._helping():
+            self._hand.wring(dx, dy)
         elif self._rotating():
             self._hand.rotate(dx, dy)
         elif self.captured:
@@ -110,8 +113,10 @@ class DesktopInput:
         self._hold_pointer()
 
     def scroll_callback(self, window: Any, x: float, y: float) -> None:
-        """Push away or pull near."""
-        if self.captured or not self.wants_mouse():
+        """Push away or pull near; with both hands, pull apart or together."""
+        if self._helping():
+            self._hand.part(y)
+        elif self.captured or not self.wants_mouse():
             self._hand.reach(y)
 
     def focus_changed(self, focused: bool) -> None:
@@ -140,7 +145,7 @@ class DesktopInput:
 
     def _hold_pointer(self) -> None:
         """The window holds the pointer while it is captured, or while the mouse moves the hand."""
-        held = self.captured or self._held.is_down(_RIGHT) or self._rotating()
+        held = self.captured or self._held.is_down(_RIGHT) or self._rotating() or self._helping()
         if held != self._pointer_held:
             self._pointer_held = held
             self._cursor = None  # the pointer jumps now: no motion
@@ -157,6 +162,9 @@ class DesktopInput:
         held = self._held.latch()
         self._turn_by_keys(held, dt_s)
         grabbing = _LEFT in held or glfw.KEY_SPACE in held
+        if self._was_helping and not self._helping():
+            self._hand.end_help()
+        self._was_helping = self._helping()
         self._hand.advance(dt_s, busy=grabbing or _RIGHT in held or self._rotating())
         return self._snapshot(predicted_time_ns, held, grabbing)
 
@@ -173,9 +181,12 @@ class DesktopInput:
         orientation = maths.quat_from_yaw_pitch(self._yaw, self._pitch)
         head = Pose(maths.vec3(0, self._comfort.eye_height_m, 0), orientation)
         grip, aim = self._hand.poses(head, self._pointer_ray())
+        second_grip, second_aim = head @ LEFT_REST, head
+        if self._was_helping:
+            second_grip, second_aim = self._hand.second_poses(head, self._pointer_ray())
         main, other = (
             HandState(grip, aim, squeeze=float(grabbing)),
-            HandState(head @ LEFT_REST, head, stick=_stick(held)),
+            HandState(second_grip, second_aim, squeeze=float(self._was_helping), stick=_stick(held)),
         )
         buttons = Button(0)
         for key in held:
@@ -184,6 +195,8 @@ class DesktopInput:
             buttons |= Button.QUIT
         hands = (main, other) if self._comfort.left_handed else (other, main)
         valid = Valid.HEAD | HAND_VALID[self._comfort.main_hand]
+        if self._was_helping:
+            valid |= HAND_VALID[1 - self._comfort.main_hand]
         return InputSnapshot(time_ns, head, hands, buttons, valid, SourceKind.DESKTOP, gaze=head)
 
     def _hold_becomes_grab(self, dt_s: float) -> None:
@@ -205,7 +218,12 @@ class DesktopInput:
         self._pitch = float(np.clip(self._pitch + pitch_rad, -_PITCH_LIMIT_RAD, _PITCH_LIMIT_RAD))
 
     def _rotating(self) -> bool:
-        return self._held.is_down(_MIDDLE) or self._held.is_down(glfw.KEY_R)
+        return self._held.is_down(_MIDDLE) or self._held.is_down(glfw.KEY_F)
+
+    def _helping(self) -> bool:
+        """Whether the second hand is at what the first one holds."""
+        grabbing = self._held.is_down(_LEFT) or self._held.is_down(glfw.KEY_SPACE)
+        return grabbing and self._held.is_down(glfw.KEY_R)
 
     def _pointer_ray(self) -> Array:
         """Direction under the cursor in the head's frame; straight ahead while the pointer is captured."""

@@ -11,7 +11,8 @@
 
 What a keyframe leaves out stays as it was. Poses glide to the next keyframe that names them; squeeze,
 trigger, stick and buttons change at their keyframe. JSON has the same shape: {"keyframe": [...]}.
-Yaw is positive to the left, pitch upwards. A hand that is never named is not tracked.
+Yaw is positive to the left, pitch upwards, a hand's roll clockwise as seen from behind it. A hand that is
+never named is not tracked.
 """
 
 from __future__ import annotations
@@ -34,8 +35,10 @@ from vrapp.display.trace_file import Records
 RATE_HZ = 90
 _LONGEST_S = 3600.0
 _HEAD_FIELDS = {"position", "yaw_deg", "pitch_deg"}
-_HAND_FIELDS = {*_HEAD_FIELDS, "squeeze", "trigger", "stick"}
-_RANGES = {"yaw_deg": (-3600, 3600), "pitch_deg": (-90, 90), "trigger": (0, 1), "squeeze": (0, 1)}
+_HAND_FIELDS = {*_HEAD_FIELDS, "roll_deg", "squeeze", "trigger", "stick"}
+_RANGES = {
+    "yaw_deg": (-3600, 3600), "pitch_deg": (-90, 90), "roll_deg": (-360, 360), "trigger": (0, 1), "squeeze": (0, 1)
+}  # fmt: skip
 _FIELDS = {"time_s", "head", "left", "right", "buttons"}
 #: Where each is until a keyframe says otherwise, metres.
 _REST_M = {"head": (0.0, 1.65, 0.0), "left": (-0.2, 1.3, -0.35), "right": (0.2, 1.3, -0.35)}
@@ -95,6 +98,7 @@ class _State(NamedTuple):
     position: tuple[float, ...]
     yaw_deg: float = 0.0
     pitch_deg: float = 0.0
+    roll_deg: float = 0.0
     trigger: float = 0.0
     squeeze: float = 0.0
     stick: tuple[float, ...] = (0.0, 0.0)
@@ -121,12 +125,15 @@ class _Track:
     def poses(self, grid_s: npt.NDArray[np.float64]) -> tuple[Array, Array]:
         """Positions (N, 3) and orientations (N, 4), gliding from keyframe to keyframe in angles."""
         positions = [self._glide([state.position[axis] for state in self._states], grid_s) for axis in range(3)]
-        half_yaw = np.radians(self._glide([state.yaw_deg for state in self._states], grid_s)) / 2
-        half_pitch = np.radians(self._glide([state.pitch_deg for state in self._states], grid_s)) / 2
-        none = np.zeros_like(half_yaw)
-        yaw = np.stack([none, np.sin(half_yaw), none, np.cos(half_yaw)], axis=1)
-        pitch = np.stack([np.sin(half_pitch), none, none, np.cos(half_pitch)], axis=1)
-        return np.stack(positions, axis=1).astype(np.float32), maths.quat_multiply(yaw, pitch)
+        turn = self._turns("yaw_deg", (0, 1, 0), grid_s)
+        for angle, axis in (("pitch_deg", (1, 0, 0)), ("roll_deg", (0, 0, -1))):
+            turn = maths.quat_multiply(turn, self._turns(angle, axis, grid_s))
+        return np.stack(positions, axis=1).astype(np.float32), turn
+
+    def _turns(self, angle: str, axis: tuple[int, int, int], grid_s: npt.NDArray[np.float64]) -> Array:
+        """(N, 4) rotations about ``axis`` by the states' ``angle``."""
+        half = np.radians(self._glide([getattr(state, angle) for state in self._states], grid_s)) / 2
+        return np.concatenate([np.sin(half)[:, None] * axis, np.cos(half)[:, None]], axis=1).astype(np.float32)
 
     def _glide(self, values: list[float], grid_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.interp(grid_s, self._times_s, values)
