@@ -250,3 +250,25 @@ def test_equal_calls_give_equal_motion() -> None:
         s.run(3)
         ends.append(np.concatenate([s.a.position[b], s.a.orientation[b]]))
     assert np.array_equal(*ends)
+
+
+def test_a_body_follows_its_objects_size_and_shape() -> None:
+    s = Scene()
+    crate = s.box((0, 1, 0), (0.4, 0.4, 0.4))
+    s.let_go(crate)
+    s.a.size[crate] *= 2  # while it falls
+    s.run(3.0)
+    assert s.lowest(crate) == pytest.approx(0, abs=0.02)
+    assert s.a.position[crate, 1] == pytest.approx(0.4, abs=0.02)
+
+
+def test_what_is_reshaped_at_rest_settles_anew() -> None:
+    s = Scene()
+    crate = s.box((0, 0.4, 0), (0.8, 0.8, 0.8))
+    half = np.array([0.4375, 0.2, 0.4375], np.float32)
+    s.a.box[crate] = [-half, half]
+    s.world.reshaped(crate, Mesh((), s.a.box[crate].copy(), CORNERS * half))
+    s.run(3.0)
+    assert s.a.state[crate] == ObjectState.RESTING
+    assert s.lowest(crate) == pytest.approx(0, abs=0.02)
+    assert s.world.active == 0

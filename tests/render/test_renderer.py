@@ -342,3 +342,22 @@ def test_reading_before_drawing_is_refused(ctx: Any) -> None:
     with pytest.raises(RuntimeError, match="before"):
         renderer.read_pixels()
     renderer.release()
+
+
+def test_a_reshaped_object_is_drawn_old_until_the_new_shape_is_there(
+    light: Renderer, target: Callable[..., Target]
+) -> None:
+    [shape] = resident(light, sphere((230, 30, 20)))
+    scene, into = scene_of([shape], [(0, 1.6, -3)]), target(SIZE)
+    scene.state[0] = ObjectState.HELD
+    before = picture(light, scene, into)
+    assert before[60, 80, 0] > before[60, 80, 2] + 40
+    light.arena.replace(shape, box((0.45, 0.1, 0.1), (20, 30, 230)))  # one level, as while it is in the hand
+    light.draw((camera(SIZE),), Pose(), scene, into, NOTHING)
+    np.testing.assert_array_equal(light.read_pixels(), before)
+    after = picture(light, scene, into)
+    assert after[60, 80, 2] > after[60, 80, 0] + 40
+    redness = [(p[..., 0] - p[..., 1:].max(axis=2) > 40).sum() for p in (before, after)]
+    assert redness[0] > 500
+    assert redness[1] == 0
+    light.arena.release(shape)

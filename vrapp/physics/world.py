@@ -156,9 +156,7 @@ class PhysicsWorld:
         """Bodies follow their objects' shape and size."""
         for handle in sorted(self._reshaped):
             slot = slot_of(arrays, handle)
-            if slot is not None and handle not in self._moving:
-                for above in resting_on(arrays, slot):
-                    self._activate(arrays, above, held=False)
+            if slot is not None:
                 self._activate(arrays, slot, held=False)
         for m in self._moving.values():
             size = float(arrays.size[m.slot])
