@@ -304,6 +304,9 @@ def test_when_r_comes_up_the_first_hand_stays_as_it_is(desk: Desk) -> None:
     desk.drag(150, 80)
     turn = desk.poll(100).hands[RIGHT].grip.orientation
     desk.key(glfw.KEY_R, glfw.RELEASE)
+    last = desk.poll()
+    assert last.valid & Valid.LEFT_HAND  # open, so that it lets go at once
+    assert last.hands[LEFT].squeeze == 0
     after = desk.poll()
     assert not after.valid & Valid.LEFT_HAND
     assert abs(after.hands[RIGHT].grip.orientation @ turn) == pytest.approx(1, abs=1e-3)

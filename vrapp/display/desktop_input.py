@@ -162,11 +162,14 @@ class DesktopInput:
         held = self._held.latch()
         self._turn_by_keys(held, dt_s)
         grabbing = _LEFT in held or glfw.KEY_SPACE in held
-        if self._was_helping and not self._helping():
+        helping, before = self._helping(), self._was_helping
+        self._was_helping = helping
+        if before and not helping:
             self._hand.end_help()
-        self._was_helping = self._helping()
         self._hand.advance(dt_s, busy=grabbing or _RIGHT in held or self._rotating())
-        return self._snapshot(predicted_time_ns, held, grabbing)
+        # In its last frame the second hand is open: one that is merely gone lets go after a while only.
+        second = float(helping) if helping or before else None
+        return self._snapshot(predicted_time_ns, held, grabbing, second)
 
     def vibrate(self, hand: int, amplitude: float, duration_s: float) -> None:
         """A mouse has no motor."""
@@ -177,16 +180,17 @@ class DesktopInput:
         self.captured = False
         self._hold_pointer()
 
-    def _snapshot(self, time_ns: int, held: frozenset[int], grabbing: bool) -> InputSnapshot:
+    def _snapshot(self, time_ns: int, held: frozenset[int], grabbing: bool, second: float | None) -> InputSnapshot:
+        """``second``: how much the second hand squeezes, None where there is none."""
         orientation = maths.quat_from_yaw_pitch(self._yaw, self._pitch)
         head = Pose(maths.vec3(0, self._comfort.eye_height_m, 0), orientation)
         grip, aim = self._hand.poses(head, self._pointer_ray())
-        second_grip, second_aim = head @ LEFT_REST, head
-        if self._was_helping:
-            second_grip, second_aim = self._hand.second_poses(head, self._pointer_ray())
+        second_poses = head @ LEFT_REST, head
+        if second is not None:
+            second_poses = self._hand.second_poses(head, self._pointer_ray())
         main, other = (
             HandState(grip, aim, squeeze=float(grabbing)),
-            HandState(second_grip, second_aim, squeeze=float(self._was_helping), stick=_stick(held)),
+            HandState(*second_poses, squeeze=second or 0.0, stick=_stick(held)),
         )
         buttons = Button(0)
         for key in held:
@@ -195,7 +199,7 @@ class DesktopInput:
             buttons |= Button.QUIT
         hands = (main, other) if self._comfort.left_handed else (other, main)
         valid = Valid.HEAD | HAND_VALID[self._comfort.main_hand]
-        if self._was_helping:
+        if second is not None:
             valid |= HAND_VALID[1 - self._comfort.main_hand]
         return InputSnapshot(time_ns, head, hands, buttons, valid, SourceKind.DESKTOP, gaze=head)
 

@@ -110,7 +110,8 @@ class Interaction:
                 events.append(self._release(hand, now_ns))
             elif hand.tracked:
                 lowest_m = _lowest_of(arrays, hand.held)
-                hand.carry(self._lever_stick(hand, state), self._chest(), lowest_m, dt_s, now_ns)
+                alone = self.two_handed is None
+                hand.carry(self._lever_stick(hand, state), self._chest(), lowest_m, dt_s, now_ns, alone)
             return
         handle = NO_HANDLE if hand.hit is None else hand.hit.handle
         if self._rest[hand.index].update(handle, now_ns, POINT_REST_S):

@@ -75,14 +75,19 @@ class Hand:
         self._object_from_grip = quat_multiply(quat_conjugate(self.grip.orientation), pose.orientation)
         self.carried = pose
 
-    def carry(self, stick_y: float, chest: Array, lowest_m: Callable[[Array], float], dt_s: float, now_ns: int) -> Pose:
+    def carry(
+        self, stick_y: float, chest: Array, lowest_m: Callable[[Array], float], dt_s: float, now_ns: int,
+        alone: bool = True,
+    ) -> Pose:  # fmt: skip
         """Where the carried object is to be now: rigid in the hand; on a lever at a distance, a little smoothed.
 
         ``lowest_m``: height of its lowest point over its position at an orientation: nothing is pushed into
-        the ground.
+        the ground. Not ``alone``: arms that pull it apart do not push it away.
         """
-        if self._lever_m > 0:
+        if self._lever_m > 0 and alone:
             self._lengthen(stick_y, chest, dt_s)
+        elif self._lever_m > 0:
+            self._arm_m = self._arm(chest)
         target = (self._holder() @ self._object_from_hand).position.tolist()
         # A hand's tremble is multiplied by the lever: smooth in proportion, never what is in the hand itself.
         lag_s = 0.012 * min(self._lever_m, 5.0)
