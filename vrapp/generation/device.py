@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vrapp.core.mesh import GRID_SIZE, LEVELS, TRUNCATION_VOXELS, VERTEX_DTYPE, MeshLevel
+from vrapp.generation.onednn import with_onednn
 from vrapp.generation.surface import Capacity, Surface, capacity_for, extract
 
 #: Worst case per level where the device must not be asked (CUDA): about four times the usual object.
@@ -82,7 +83,7 @@ class SurfacePipeline:
 
     def __init__(self, decoder: Decoder, device: torch.device) -> None:
         self.device = device
-        self._decoder = decoder
+        self._decoder = with_onednn(decoder) if device.type == "cpu" else decoder
 
     @torch.inference_mode()
     def run(self, latent: Tensor) -> SurfaceSet:
