@@ -21,7 +21,7 @@ _HELP_DESKTOP = (
     "Click, then mouse  look around      Esc  free the mouse",
     "Left button  take and carry, let go in motion to throw",
     "Wheel  nearer, farther      Right button  move the hand",
-    "Hold R  both hands: mouse  another shape, wheel  size",
+    "R and mouse  reshape it      R and wheel  resize it",
     "K  keep      X  send away      M  more like this",
     "T  teleport      Home  recentre      F2  policy",
     "F1  panel      F12  picture      H  this help",
