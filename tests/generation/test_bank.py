@@ -30,6 +30,17 @@ def test_each_request_id_is_proposed_once_even_when_the_queue_is_full():
     assert [r.request_id for r in generator.requests] == proposed[: len(generator.requests)]
 
 
+def test_a_bank_that_refreshes_always_has_something_on_its_way():
+    bank, generator = filled()
+    bank.refreshes = True
+    for frame in range(20, 60):
+        bank.update(frame, lambda i: Steering(i % 2))
+        assert generator.figures.in_flight > 0
+    assert len(generator.requests) > 40
+    assert len(bank) <= 6
+    assert min(bank.take().request_id for _ in range(len(bank))) > 120  # the oldest gave way
+
+
 def test_take_gives_the_oldest_that_fits_or_none_at_once():
     bank, generator = filled()
     assert bank.take(lambda o: o.category == 1).request_id == 101

@@ -75,7 +75,7 @@ def _segment(world: World, mode: str, pace_hz: float) -> dict[str, float | int]:
         world.loop.frame()
     timers = world.loop.timers
     timers.restart()
-    made = len(world.parts.bank) + world.parts.manager.placed
+    made = _answered(world)
     for _ in range(int(SECONDS * pace_hz)):
         world.loop.frame()
     times, main = percentiles(timers.frame_ms.values()), percentiles(timers.main_ms.values())
@@ -87,8 +87,14 @@ def _segment(world: World, mode: str, pace_hz: float) -> dict[str, float | int]:
         "main_ms_p50": main["p50"] or 0.0,
         "main_ms_p99": main["p99"] or 0.0,
         "objects": len(world.parts.store),
-        "generated": len(world.parts.bank) + world.parts.manager.placed - made,
+        "generated": _answered(world) - made,
     }
+
+
+def _answered(world: World) -> int:
+    """Requests that the generator has answered so far."""
+    figures = world.parts.generator.figures
+    return figures.requested - figures.in_flight
 
 
 def _ratios(rows: Rows) -> np.ndarray:

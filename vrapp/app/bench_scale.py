@@ -84,6 +84,7 @@ def _fill(world: World, count: int, shapes: list[tuple[GeneratedObject, int]]) -
 def _memory_growth(world: World) -> float | None:
     """MB per 1,000 objects that came and went, after a warm-up; None where memory can't be read."""
     world.set_generator("full")
+    world.parts.manager.hurry = True  # everything that is made is shown, and gives way again
     seen: list[tuple[int, float]] = []
     while world.parts.manager.placed < WARM_UP_OBJECTS + GENERATED_OBJECTS:
         world.loop.frame()
@@ -93,6 +94,7 @@ def _memory_growth(world: World) -> float | None:
                 return None
             seen.append((placed, mb))
     world.set_generator("off")
+    world.parts.manager.hurry = False
     objects, mb_seen = np.array(seen).T
     slope = float(np.polyfit(objects, mb_seen, 1)[0])
     alive = world.parts.store.arrays().state != ObjectState.FREE

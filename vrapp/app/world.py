@@ -186,10 +186,10 @@ class World:
         loop.timers.restart()
 
     def set_generator(self, mode: str) -> None:
-        """``off``: nothing new; ``auto``: the world changes slowly; ``full``: as much as the worker gives."""
+        """``off``: nothing new; ``auto``: as much as the world shows; ``full``: the worker never rests."""
         self.parts.generator.set_pace("off" if mode == "off" else "idle")
         self.parts.bank.capacity = BANK[mode]
-        self.parts.manager.hurry = mode == "full"
+        self.parts.bank.refreshes = mode == "full"
 
     def _frame(self, began: float) -> None:
         self.loop.frame()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vrapp.core.generation import GeneratedObject, GenerationRequest, Generator, Steering
 
 STALE_REVISIONS = 8  # what is this many changes of preference behind is not shown any more
+_BUSY = 4  # requests on their way, so that the generator has the next one before it has finished one
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class _Entry:
 class Bank:
     """Keeps up to ``capacity`` objects ready or on their way, asked for by ``propose``.
 
+    With ``refreshes`` the oldest give way when nearly all are ready, so that the generator never rests.
     Request ids count up from ``first_request_id``, so that the same seed asks for the same objects.
     ``on_request`` is told of every request that the generator takes.
     """
@@ -35,6 +37,7 @@ class Bank:
         self._generator = generator
         self._seed = seed
         self.capacity = capacity
+        self.refreshes = False
         self._next_id = first_request_id
         self._refused: GenerationRequest | None = None
         self._revision = 0
@@ -52,6 +55,8 @@ class Bank:
             asked = self._revision_asked.pop(made.request_id, self._revision)
             self._ready.append(_Entry(made, asked))
         figures = self._generator.figures
+        if self.refreshes and figures.in_flight < _BUSY:
+            del self._ready[: max(0, len(self._ready) + _BUSY - self.capacity)]
         while len(self._ready) + figures.in_flight < self.capacity and self._ask(propose):
             pass
         figures.ready = len(self._ready)
