@@ -41,6 +41,9 @@ _LIVELY = np.isin(
     (ObjectState.GROWING, ObjectState.HELD, ObjectState.FLYING, ObjectState.SHRINKING),
 )
 
+#: What each plane of a frustum takes of a clip matrix's rows: left, right, bottom, top, near.
+_SIDES = np.array([[1, 0, 0, 1], [-1, 0, 0, 1], [0, 1, 0, 1], [0, -1, 0, 1], [0, 0, 0, 1]], np.float32)
+
 _HYSTERESIS = 0.18  # of a level (an octave of size): a level stays until it is this far out of its range
 
 _FRAMES_PER_CHOICE = 4  # a level may be a few frames late, nobody walks that fast
@@ -77,9 +80,9 @@ def smoothstep(x: Array) -> Array:
 
 def frustum_planes(clip_from_world: Array) -> Array:
     """(5, 4) inward unit planes ``(normal, offset)`` of a (4, 4) matrix: four sides and the near plane."""
-    rows = clip_from_world
-    planes = np.stack([rows[3] + rows[0], rows[3] - rows[0], rows[3] + rows[1], rows[3] - rows[1], rows[3]])
-    unit: Array = (planes / np.linalg.norm(planes[:, :3], axis=1, keepdims=True)).astype(np.float32)
+    planes = _SIDES @ clip_from_world
+    normals = planes[:, :3]
+    unit: Array = planes / np.sqrt(np.einsum("pk,pk->p", normals, normals))[:, None]
     return unit
 
 
