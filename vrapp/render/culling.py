@@ -88,8 +88,8 @@ def frustum_planes(clip_from_world: Array) -> Array:
 
 def inside(planes: Array, centres: Array, radii: Array) -> np.ndarray:
     """(N,) bool: spheres that are not wholly outside any of the planes (P, 4)."""
-    distances = centres @ planes[:, :3].T + planes[:, 3]  # (N, P)
-    return np.asarray((distances > -radii[:, None]).all(axis=1))
+    distances = planes[:, :3] @ centres.T + planes[:, 3:]  # (P, N): a reduction over the long axis is far quicker
+    return np.asarray((distances > -radii).all(axis=0))
 
 
 class DrawList:
