@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from pathlib import Path
 from typing import Any
@@ -44,3 +45,13 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
         return None
     state: dict[str, Any] = torch.load(path, weights_only=True)
     return state
+
+
+def write_log(path: Path, columns: list[str], rows: list[list[float]]) -> None:
+    """The run so far as CSV, written whole or not at all; the first column is the step."""
+    fresh = path.with_suffix(".new")
+    with fresh.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows([int(row[0]), *[f"{value:.6g}" for value in row[1:]]] for row in rows)
+    os.replace(fresh, path)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -17,7 +15,7 @@ from torch import Tensor, nn
 from vrapp.core.errors import UsageError, WeightsError
 from vrapp.generation.network_file import load_network, save_network
 from vrapp.models.dense import DenseConfig, DenseGAN, DenseVAE, GanLoss, critic_loss, generator_loss
-from vrapp.training.checkpoint import Ema, load_checkpoint, save_checkpoint
+from vrapp.training.checkpoint import Ema, load_checkpoint, save_checkpoint, write_log
 from vrapp.training.images import ImageSet, load_image_sets, relief_sets
 from vrapp.training.peers import Peers
 
@@ -189,7 +187,7 @@ def train_dense(
             row = {**run.told, **_check(run.averaged(), test, plan), "seconds": time.monotonic() - started}
             run.columns, run.history = ["step", *row], [*run.history, [run.step, *row.values()]]
             save_checkpoint(folder / "dense.pt", run.state())
-            _write_csv(folder / "dense.csv", run.columns, run.history)
+            write_log(folder / "dense.csv", run.columns, run.history)
             if progress:
                 progress(run.step, row)
     return run.averaged()
@@ -209,15 +207,6 @@ def _check(model: DenseModel, test: ImageSet, plan: DenseTraining) -> dict[str, 
 def _settings(plan: DenseTraining) -> str:
     """What a resumed run must share with the one before; when it stops is not part of it."""
     return repr(replace(plan, seconds=math.inf, check_every=0))
-
-
-def _write_csv(path: Path, columns: list[str], rows: list[list[float]]) -> None:
-    fresh = path.with_suffix(".new")
-    with fresh.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows([int(row[0]), *[f"{value:.6g}" for value in row[1:]]] for row in rows)
-    os.replace(fresh, path)
 
 
 def train_to_file(

@@ -7,9 +7,7 @@ the encoder is left as it is, so that latents, priors and neighbours stay what t
 
 from __future__ import annotations
 
-import csv
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +24,7 @@ from vrapp.models.critic import CriticConfig, ShapeCritic, augment, critic_hinge
 from vrapp.models.gan import GanConfig, ShapeGenerator
 from vrapp.models.vae import ShapeVAE, VaeLossWeights, vae_loss
 from vrapp.training.augment import AugmentConfig
-from vrapp.training.checkpoint import Ema, load_checkpoint, save_checkpoint
+from vrapp.training.checkpoint import Ema, load_checkpoint, save_checkpoint, write_log
 from vrapp.training.peers import Peers
 from vrapp.training.shape_data import ShapeData
 
@@ -254,7 +252,7 @@ def train_adversarially(
             told["seconds"] = time.monotonic() - started
             run.history.append([run.step, *told.values()])
             save_checkpoint(file, run.state())
-            _write_csv(file.with_suffix(".csv"), ["step", *told], run.history)
+            write_log(file.with_suffix(".csv"), ["step", *told], run.history)
             if progress:
                 progress(run.step, told)
 
@@ -266,15 +264,6 @@ def _draw(shapes: ShapeData, chances: Tensor, run: AdversarialRun, peers: Peers)
     distance, look = shapes.batch(rows, rng, run.plan.augment)
     device = run.device
     return Batch(distance.to(device), look.to(device), shapes.category[rows].to(device), rng)
-
-
-def _write_csv(path: Path, columns: list[str], rows: list[list[float]]) -> None:
-    fresh = path.with_suffix(".new")
-    with fresh.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows([int(row[0]), *[f"{value:.6g}" for value in row[1:]]] for row in rows)
-    os.replace(fresh, path)
 
 
 def train_gan(
