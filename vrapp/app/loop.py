@@ -163,10 +163,6 @@ class Loop:
         if self.frame_index % GARBAGE_FRAMES == 0:
             gc.collect(0)
 
-    def head_in_world(self) -> Pose:
-        """Of the last frame."""
-        return self.parts.locomotion.world_from_stage @ self.snapshot.head
-
     def pointed_components(self) -> tuple[str, np.ndarray]:
         """Name and latent components of what the user points at, for the panel."""
         p = self.parts

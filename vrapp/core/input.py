@@ -7,7 +7,7 @@ world (``world_from_stage``, owned by ``interaction``), never the poses in a sna
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from typing import Protocol, runtime_checkable
 
@@ -86,10 +86,6 @@ class InputSnapshot:
     valid: Valid = Valid(0)
     source: SourceKind = SourceKind.NONE
     gaze: Pose = field(default_factory=Pose)
-
-    def with_time(self, time_ns: int) -> InputSnapshot:
-        """The same state at another time."""
-        return replace(self, time_ns=time_ns)
 
 
 _HAND = [

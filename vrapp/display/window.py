@@ -106,10 +106,6 @@ class Window:
         if glfw.raw_mouse_motion_supported():
             glfw.set_input_mode(self.handle, glfw.RAW_MOUSE_MOTION, int(captured))
 
-    def make_current(self) -> None:
-        """Bind the context to this thread."""
-        glfw.make_context_current(self.handle)
-
     def poll_events(self) -> None:
         """Deliver what happened since the last call."""
         glfw.poll_events()

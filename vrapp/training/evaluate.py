@@ -174,7 +174,10 @@ def _points(distance: Tensor, seed: int) -> Points:
 
 @torch.no_grad()
 def sample_grids(model: ObjectModel, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Grids (B, 7, 64³) and latents (B, 11, 4, 4, 4) for labels, as the world draws them."""
+    """Grids (B, 7, 64³) and latents (B, 11, 4, 4, 4) for labels, as the prior draws them.
+
+    The world's gate has not looked at them.
+    """
     rng = torch.Generator().manual_seed(seed)
     uniforms = torch.rand(len(labels), 64, model.vae.config.latent_channels, generator=rng)
     parts = zip(torch.split(labels, 16), torch.split(uniforms, 16), strict=True)
