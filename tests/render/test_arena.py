@@ -10,7 +10,7 @@ import pytest
 from tests.render.conftest import mesh_of, sphere, sphere_level
 from vrapp.core.mesh import VERTEX_DTYPE, Mesh
 from vrapp.render.arena import FRAMES_IN_FLIGHT, MeshArena
-from vrapp.render.page_pool import PagePool, size_class
+from vrapp.render.page_pool import PAGE_ITEMS, PagePool, page_items
 
 pytestmark = pytest.mark.gl
 
@@ -29,13 +29,6 @@ def assert_stored(arena: MeshArena, mesh_id: int, mesh: Mesh) -> None:
         found_vertices, found_indices = stored(arena, mesh_id, k)
         assert (found_vertices == level.vertices).all()
         assert (found_indices == level.indices).all()
-
-
-def test_size_classes_hold_what_is_asked_and_lose_at_most_a_third() -> None:
-    for items in (1, 256, 257, 385, 700, 5000, 100_001):
-        page = size_class(items)
-        assert page >= items
-        assert page == 256 or items > page * 2 / 3
 
 
 def test_a_mesh_is_resident_only_after_it_was_pumped(ctx: Any) -> None:
@@ -178,4 +171,37 @@ def test_a_pool_page_is_filled_at_its_own_place(ctx: Any) -> None:
     pool.write(second, np.arange(300, dtype=np.uint32))
     pool.write(first, np.full(300, 7, np.uint32))
     assert (np.frombuffer(pool.buffer.read(1200, offset=second * 4), np.uint32) == np.arange(300)).all()
+    pool.release()
+
+
+def test_runs_in_use_never_overlap_and_all_of_it_is_one_run_again_at_the_end(ctx: Any) -> None:
+    pool, draw = PagePool(ctx, 4, 256 * PAGE_ITEMS), np.random.default_rng(3)
+    capacity, runs = pool.bytes_capacity, []
+    for _ in range(2_000):
+        if len(runs) < 40:
+            items = int(draw.integers(0, 5 * PAGE_ITEMS))
+            runs.append((pool.take(items), items))
+        else:
+            pool.give(*runs.pop(int(draw.integers(len(runs)))))
+        spans = sorted((first, first + page_items(items)) for first, items in runs)
+        assert all(end <= first for (_, end), (first, _) in zip(spans, spans[1:], strict=False))
+        assert pool.used == sum(end - first for first, end in spans)
+    while runs:
+        pool.give(*runs.pop(int(draw.integers(len(runs)))))
+    assert pool.take(256 * PAGE_ITEMS) == 0
+    assert (pool.used, pool.bytes_capacity) == (256 * PAGE_ITEMS, capacity)
+    pool.release()
+
+
+def test_what_comes_and_goes_takes_less_than_twice_the_place_of_what_is_there(ctx: Any) -> None:
+    """As objects do: sizes over two orders of magnitude, about a hundred alive."""
+    pool, draw = PagePool(ctx, 4, PAGE_ITEMS), np.random.default_rng(4)
+    runs, most = [], 0
+    for _ in range(4_000):
+        items = int(np.exp(draw.normal(9, 1)))
+        runs.append((pool.take(items), items))
+        most = max(most, pool.used)
+        if len(runs) > 100:
+            pool.give(*runs.pop(int(draw.integers(len(runs)))))
+    assert pool.bytes_capacity < 2 * most * 4
     pool.release()
