@@ -1,16 +1,20 @@
 """The contract of a display: headset, window and offscreen give the same calls in the same order.
 
-A frame is ``begin_frame → views → (render into target) → end_frame``; ``end_frame`` is called in a
+A frame is ``begin_frame → views → show → (render into target) → end_frame``; ``end_frame`` is called in a
 ``finally`` for every ``begin_frame``. Everything happens on the one thread that owns the GL context.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
+from vrapp.core.comfort import Comfort
 from vrapp.core.input import InputSnapshot, InputSource
-from vrapp.core.pose import View
+from vrapp.core.pose import Pose, View
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,26 @@ class Target:
     depth_textures: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Board:
+    """A flat picture that stands before the user: text, a menu. ``name`` stays while its picture changes.
+
+    ``pixels``: (H, W, 4) uint8, sRGB with straight alpha, top row first; the same array while it is unchanged.
+    ``pose``: of its middle, in the stage; it is seen from its +Z side. ``width_m``: how wide it is.
+    """
+
+    name: str
+    pixels: np.ndarray
+    pose: Pose
+    width_m: float
+
+    @property
+    def size_m(self) -> tuple[float, float]:
+        """Width and height in metres."""
+        height, width = self.pixels.shape[:2]
+        return self.width_m, self.width_m * height / width
+
+
 @runtime_checkable
 class Display(Protocol):
     """A place where the world is seen. Owns the GL context (``ctx``: moderngl.Context)."""
@@ -62,6 +86,15 @@ class Display(Protocol):
 
     def views(self, snapshot: InputSnapshot) -> tuple[View, ...]:
         """The eyes in the stage. A headset answers from its own tracking; others from ``snapshot.head``."""
+
+    def show(self, boards: Sequence[Board]) -> Sequence[Board]:
+        """This frame's boards, the nearest last. Answers those that are to be drawn into the picture.
+
+        A headset shows them beside its picture, at its own resolution and over everything that is in it.
+        """
+
+    def settle(self, comfort: Comfort) -> None:
+        """How the user likes it from now on; they sit or stand here, with their eyes at their height."""
 
     def target(self) -> Target:
         """Where to draw this frame. Valid until ``end_frame``."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from vrapp.core.clock import Clock
 from vrapp.core.comfort import Comfort
-from vrapp.core.display import FrameTiming, Target
+from vrapp.core.display import Board, FrameTiming, Target
 from vrapp.core.input import InputSnapshot
 from vrapp.core.pose import Fov, View
 from vrapp.display import context
@@ -66,6 +66,10 @@ class DesktopDisplay:
         self.window.attach(listener)
         self._input.wants_mouse, self._input.wants_keyboard = wants_mouse, wants_keyboard
 
+    def menu_open(self, is_open: bool) -> None:
+        """While it is, the pointer is free, a press belongs to it at once, and Escape closes it."""
+        self._input.menu_open(is_open)
+
     def _fov(self) -> Fov:
         return Fov.symmetric(SCREEN_FOV_RAD, self.size[0] / self.size[1])
 
@@ -91,6 +95,14 @@ class DesktopDisplay:
     def views(self, snapshot: InputSnapshot) -> tuple[View, ...]:
         """One camera at the head."""
         return views_of_head(snapshot.head, self._fov(), self.size, 1)
+
+    def show(self, boards: Sequence[Board]) -> Sequence[Board]:
+        """All are drawn into the picture."""
+        return boards
+
+    def settle(self, comfort: Comfort) -> None:
+        """The mouse's hand and the height of the eyes follow."""
+        self._input.comfort = comfort
 
     def target(self) -> Target:
         """The back buffer. ModernGL keeps the size it had at the start; the view's viewport has the present one."""

@@ -2,7 +2,8 @@
 
 The pointer has two modes. *Free*: the hand points through the cursor; press and hold (or drag) grabs
 what is under it. A short click *captures* the pointer: now the mouse turns the head, the hand points
-at the middle, and the button grabs at once. Escape frees the pointer, and quits when it is free.
+at the middle, and the button grabs at once. Escape frees the pointer, and quits when it is free. While a menu
+is open the pointer is free, the button presses at once, and Escape closes the menu.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class DesktopInput:
         self.wants_keyboard: Callable[[], bool] = nobody_wants_it
         self.quit_asked = False
         self.captured = False
-        self._window, self._fov, self._comfort = window, fov, comfort or Comfort()
+        self._window, self._fov, self.comfort = window, fov, comfort or Comfort()
         self._held, self._hand = Held(), MouseHand()
         self._yaw = self._pitch = 0.0
         self._cursor: tuple[float, float] | None = None  # at the last event, None after a jump
@@ -67,6 +68,7 @@ class DesktopInput:
         self._pressed_at = (0.0, 0.0)
         self._last_ns: int | None = None
         self._was_helping = False  # in the last frame
+        self._menu_is_open = False
 
     # Events, as WindowListener.
 
@@ -133,13 +135,23 @@ class DesktopInput:
             self.captured = False
             self._hold_pointer()
 
+    def menu_open(self, is_open: bool) -> None:
+        """Called every frame. Opening it frees the pointer."""
+        if is_open and not self._menu_is_open:
+            self.free_pointer()
+        self._menu_is_open = is_open
+
     def _press(self, button: int) -> None:
-        if button == _LEFT and not self.captured:
+        if button == _LEFT and not self.captured and not self._menu_is_open:
             self._pressed_for_s, self._pressed_at = 0.0, self._aimed_at or (0.0, 0.0)
         else:
             self._held.press(button)
 
     def _escape(self) -> None:
+        if self._menu_is_open and not self.captured:
+            self._held.press(glfw.KEY_TAB)  # as long as a tap: it closes the menu that it opened
+            self._held.release(glfw.KEY_TAB)
+            return
         self.quit_asked = not self.captured
         self.captured = False
 
@@ -183,7 +195,7 @@ class DesktopInput:
     def _snapshot(self, time_ns: int, held: frozenset[int], grabbing: bool, second: float | None) -> InputSnapshot:
         """``second``: how much the second hand squeezes, None where there is none."""
         orientation = maths.quat_from_yaw_pitch(self._yaw, self._pitch)
-        head = Pose(maths.vec3(0, self._comfort.eye_height_m, 0), orientation)
+        head = Pose(maths.vec3(0, self.comfort.eye_height_m, 0), orientation)
         grip, aim = self._hand.poses(head, self._pointer_ray())
         second_poses = head @ LEFT_REST, head
         if second is not None:
@@ -197,10 +209,10 @@ class DesktopInput:
             buttons |= KEYS.get(key, Button(0))
         if self.quit_asked:
             buttons |= Button.QUIT
-        hands = (main, other) if self._comfort.left_handed else (other, main)
-        valid = Valid.HEAD | HAND_VALID[self._comfort.main_hand]
+        hands = (main, other) if self.comfort.left_handed else (other, main)
+        valid = Valid.HEAD | HAND_VALID[self.comfort.main_hand]
         if second is not None:
-            valid |= HAND_VALID[1 - self._comfort.main_hand]
+            valid |= HAND_VALID[1 - self.comfort.main_hand]
         return InputSnapshot(time_ns, head, hands, buttons, valid, SourceKind.DESKTOP, gaze=head)
 
     def _hold_becomes_grab(self, dt_s: float) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from vrapp.core.clock import Clock
-from vrapp.core.display import FrameTiming, Target
+from vrapp.core.comfort import Comfort
+from vrapp.core.display import Board, FrameTiming, Target
 from vrapp.core.errors import GraphicsError
 from vrapp.core.input import InputSnapshot
 from vrapp.core.pose import Fov, View
@@ -71,6 +73,13 @@ class OffscreenDisplay:
     def views(self, snapshot: InputSnapshot) -> tuple[View, ...]:
         """One camera at the head, or two eyes beside it."""
         return views_of_head(snapshot.head, self._fov, self.size, self.view_count)
+
+    def show(self, boards: Sequence[Board]) -> Sequence[Board]:
+        """All are drawn into the picture."""
+        return boards
+
+    def settle(self, comfort: Comfort) -> None:
+        """There is nobody in front of it."""
 
     def target(self) -> Target:
         """The framebuffer, shared by both views."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import sim_images
 import xr
-from sim_base import R, Refused, T, handle_value, number, take_pose
+from sim_base import R, Refused, T, Thing, handle_value, number, take_pose
 from sim_space import SimSpace
 
 from vrapp.core.pose import Pose
@@ -30,12 +30,24 @@ class Eye:
 
 
 @dataclass
+class Quad:
+    """A quad layer: where it stands in its space, and what is on it (bottom row first)."""
+
+    pixels: np.ndarray | None
+    pose: Pose
+    size: tuple[float, float]
+    flags: xr.CompositionLayerFlags
+    space: int
+
+
+@dataclass
 class Frame:
     """One xrEndFrame: ``eyes`` of the projection layer, empty without one; ``space`` it was given in."""
 
     display_time: int
     eyes: list[Eye] = field(default_factory=list)
     space: int = 0
+    quads: list[Quad] = field(default_factory=list)
 
 
 class SimFrames(SimSpace):
@@ -45,7 +57,8 @@ class SimFrames(SimSpace):
         self.period_ns, self.now = 11_111_111, 5_000_000_000
         self.formats = [0x8058, 0x8C43, 0x881A, 0x8CAC]
         self.blend_modes = [xr.EnvironmentBlendMode.OPAQUE]
-        self.capture = self.refuses_depth = self.broken_images = False
+        self.capture = self.refuses_depth = self.refuses_quads = self.broken_images = False
+        self.minds_gl_errors = False  # as SteamVR does: leaves some behind, fails on those that it finds
         self.open_gate = threading.Event()  # cleared, it holds xrWaitFrame back in these states
         self.open_gate.set()
         self.hold_back_in: tuple[xr.SessionState, ...] = (S.SYNCHRONIZED, S.STOPPING)
@@ -90,6 +103,8 @@ class SimFrames(SimSpace):
         f = self.get(swapchain, "swapchain").fields
         if len(f["acquired"]) == len(f["textures"]):
             raise Refused(R.ERROR_CALL_ORDER_INVALID, "all images are acquired")
+        if self.minds_gl_errors and sim_images.take_error():
+            raise Refused(R.ERROR_RUNTIME_FAILURE)
         f["turn"] = (f["turn"] + 1) % len(f["textures"])
         f["acquired"].append(f["turn"])
         out[0] = f["turn"]
@@ -140,23 +155,51 @@ class SimFrames(SimSpace):
         if xr.EnvironmentBlendMode(i._environment_blend_mode) not in self.blend_modes:
             raise Refused(R.ERROR_ENVIRONMENT_BLEND_MODE_UNSUPPORTED, "blend mode")
         frame = Frame(self.now)
+        if i.layer_count > 16:
+            raise Refused(R.ERROR_LAYER_LIMIT_EXCEEDED, f"{i.layer_count} layers")
         for k in range(i.layer_count):
             base = cast(i._layers[k], POINTER(xr.CompositionLayerBaseHeader)).contents
             if base._type == T.COMPOSITION_LAYER_PROJECTION.value:
                 layer = cast(i._layers[k], POINTER(xr.CompositionLayerProjection)).contents
                 frame.space = handle_value(layer.space)
                 frame.eyes = [self._eye(layer._views[v]) for v in range(layer.view_count)]
+            elif base._type == T.COMPOSITION_LAYER_QUAD.value:
+                frame.quads.append(self._quad(cast(i._layers[k], POINTER(xr.CompositionLayerQuad)).contents))
+            else:
+                raise Refused(R.ERROR_LAYER_INVALID, f"a layer of type {base._type}")
         self.frames.append(frame)
+        if self.minds_gl_errors:
+            sim_images.make_error()
 
-    def _eye(self, view: Any) -> Eye:
-        swapchain = self.get(view.sub_image.swapchain, "swapchain")
+    def _quad(self, layer: Any) -> Quad:
+        self.get(layer.space, "space")
+        swapchain = self._submitted(layer.sub_image)
+        if not (layer.size.width > 0 and layer.size.height > 0):
+            raise Refused(R.ERROR_LAYER_INVALID, "size")
+        if self.refuses_quads:
+            raise Refused(R.ERROR_LAYER_INVALID)
+        flags = xr.CompositionLayerFlags(int(number(layer._layer_flags)))
+        size = (layer.size.width, layer.size.height)
+        return Quad(self._pixels(swapchain), take_pose(layer.pose), size, flags, handle_value(layer.space))
+
+    def _submitted(self, sub_image: Any) -> Thing:
+        """The swapchain of a sub-image, which has to be released and whole."""
+        swapchain = self.get(sub_image.swapchain, "swapchain")
         if swapchain.last is None or swapchain.acquired:
             raise Refused(R.ERROR_LAYER_INVALID, "submitted an image that is not released")
-        rect = view.sub_image.image_rect
+        rect = sub_image.image_rect
         if (rect.extent.width, rect.extent.height) != swapchain.size or rect.offset.x or rect.offset.y:
             raise Refused(R.ERROR_SWAPCHAIN_RECT_INVALID, "rectangle")
-        pixels = sim_images.read_texture(swapchain.textures[swapchain.last], *swapchain.size) if self.capture else None
+        return swapchain
+
+    def _pixels(self, swapchain: Thing) -> np.ndarray | None:
+        if not self.capture:
+            return None
+        return sim_images.read_texture(swapchain.textures[swapchain.last], *swapchain.size)
+
+    def _eye(self, view: Any) -> Eye:
         f = view.fov
+        pixels = self._pixels(self._submitted(view.sub_image))
         eye = Eye(pixels, take_pose(view.pose), (f.angle_left, f.angle_right, f.angle_up, f.angle_down))
         info = self.chained(view._next, T.COMPOSITION_LAYER_DEPTH_INFO_KHR, xr.CompositionLayerDepthInfoKHR)
         if info is not None:
@@ -166,9 +209,7 @@ class SimFrames(SimSpace):
     def _take_depth(self, info: Any, eye: Eye) -> None:
         if "XR_KHR_composition_layer_depth" not in self.extensions_on():
             raise Refused(R.ERROR_LAYER_INVALID, "depth without its extension")
-        chain = self.get(info.sub_image.swapchain, "swapchain")
-        if chain.last is None or chain.acquired:
-            raise Refused(R.ERROR_LAYER_INVALID, "submitted a depth image that is not released")
+        chain = self._submitted(info.sub_image)
         near_z, far_z = info.near_z, info.far_z
         if not (0 <= info.min_depth <= info.max_depth <= 1 and near_z >= 0 and far_z >= 0 and near_z != far_z):
             raise Refused(R.ERROR_LAYER_INVALID, "depth range")

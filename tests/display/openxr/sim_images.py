@@ -30,6 +30,16 @@ def delete_textures(names: list[int]) -> None:
     _gl.glDeleteTextures(len(names), (c_uint * len(names))(*names))
 
 
+def make_error() -> None:
+    """A GL error that nobody has asked for yet."""
+    _gl.glEnable(0xFFFF)
+
+
+def take_error() -> int:
+    """The oldest GL error, 0 where there is none."""
+    return int(_gl.glGetError())
+
+
 def read_texture(name: int, width: int, height: int) -> np.ndarray:
     """(height, width, 4) uint8 as stored, bottom row first."""
     return _read(name, _RGBA, _UNSIGNED_BYTE, np.empty((height, width, 4), np.uint8))

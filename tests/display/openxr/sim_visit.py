@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sim_runtime import SimulatedRuntime
 
 from vrapp.core.clock import FixedClock
+from vrapp.core.display import Board
 from vrapp.core.input import InputSnapshot
 from vrapp.core.pose import View
 from vrapp.display.openxr.display import OpenXRDisplay
@@ -22,6 +23,8 @@ class Visit:
         self.counts: list[int] = []
         self.snapshot = InputSnapshot(0)
         self.views: tuple[View, ...] = ()
+        self.boards: tuple[Board, ...] = ()  # to be shown
+        self.rest: Sequence[Board] = ()  # of them, what the display left to the picture
 
     def frame(self) -> InputSnapshot:
         """One frame as the program's loop does it: each eye cleared to a colour of its own."""
@@ -32,6 +35,7 @@ class Visit:
             views = self.views = display.views(self.snapshot)
             self.counts.append(len(views))
             if timing.should_render:
+                self.rest = display.show(self.boards)
                 target = display.target()
                 for i, (view, framebuffer) in enumerate(zip(views, target.framebuffers, strict=True)):
                     framebuffer.clear(0.25 + 0.5 * i, 0.5, 0.75 - 0.5 * i, 1.0, viewport=view.viewport)

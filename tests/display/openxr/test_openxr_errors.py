@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.gl, pytest.mark.usefixtures("no_screen")]
 OPTIONAL_AT_THE_START = (
     "xrEnumerateInstanceExtensionProperties", "xrEnumerateEnvironmentBlendModes", "xrGetVisibilityMaskKHR",
     "xrCreateHandTrackerEXT", "xrEnumerateDisplayRefreshRatesFB", "xrRequestDisplayRefreshRateFB",
+    "xrSuggestInteractionProfileBindings",
 )  # fmt: skip
 OPTIONAL_IN_THE_FRAME = ("xrLocateHandJointsEXT", "xrApplyHapticFeedback")
 AT_THE_END = ("xrEndSession", "xrRequestExitSession")
@@ -143,6 +144,11 @@ def test_qualified_successes_are_no_failures(runtime: SimulatedRuntime, start: S
         ("xrConvertTimespecTimeToTimeKHR", R.ERROR_TIME_INVALID),
         ("xrSuggestInteractionProfileBindings", R.ERROR_PATH_UNSUPPORTED),
         ("xrCreateInstance", R.ERROR_API_VERSION_UNSUPPORTED),
+        # Codes that say nothing of the kind: which one a runtime answers is nothing to rely on.
+        ("xrCreateHandTrackerEXT", R.ERROR_RUNTIME_FAILURE),
+        ("xrGetVisibilityMaskKHR", R.ERROR_VALIDATION_FAILURE),
+        ("xrRequestDisplayRefreshRateFB", R.ERROR_RUNTIME_FAILURE),
+        ("xrSuggestInteractionProfileBindings", R.ERROR_VALIDATION_FAILURE),
     ],
 )
 def test_without_a_nicety_the_visit_goes_on(
@@ -154,6 +160,26 @@ def test_without_a_nicety_the_visit_goes_on(
     assert visit.display.lost is None
     assert snapshot.valid & Valid.RIGHT_HAND
     assert snapshot.buttons == Button(0)
+
+
+def test_a_depth_format_that_cannot_be_made_is_done_without(runtime: SimulatedRuntime, start: Start) -> None:
+    runtime.fail("xrCreateSwapchain", R.ERROR_RUNTIME_FAILURE, after=2)  # met on SteamVR for Linux
+    visit = start()
+    visit.frames(4)
+    assert visit.display.lost is None
+    assert len(runtime.alive("swapchain")) == 2
+    assert [eye.depth_range for eye in runtime.frames[-1].eyes] == [None, None]
+
+
+@pytest.mark.parametrize("call", OPTIONAL_IN_THE_FRAME)
+def test_hands_that_fail_for_good_leave_the_controllers(runtime: SimulatedRuntime, start: Start, call: str) -> None:
+    visit = equipped(start, runtime)
+    visit.frames(4)
+    runtime.fail(call, R.ERROR_RUNTIME_FAILURE, times=1000)
+    frame_with_a_pulse(visit)
+    snapshot = visit.frames(3)
+    assert visit.display.lost is None
+    assert snapshot.valid & Valid.RIGHT_HAND
 
 
 @pytest.mark.parametrize("call", AT_THE_END)

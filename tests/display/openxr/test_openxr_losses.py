@@ -24,7 +24,7 @@ AT_THE_START = (
     "xrGetOpenGLGraphicsRequirementsKHR", "xrCreateSession", "xrEnumerateReferenceSpaces", "xrCreateReferenceSpace",
     "xrEnumerateViewConfigurations", "xrEnumerateViewConfigurationViews", "xrEnumerateSwapchainFormats",
     "xrCreateSwapchain", "xrEnumerateSwapchainImages", "xrCreateActionSet", "xrCreateAction", "xrStringToPath",
-    "xrSuggestInteractionProfileBindings", "xrAttachSessionActionSets", "xrCreateActionSpace", "xrBeginSession",
+    "xrAttachSessionActionSets", "xrCreateActionSpace", "xrBeginSession",
 )  # fmt: skip
 OTHER_LOSSES = (R.SESSION_LOSS_PENDING, R.ERROR_RUNTIME_FAILURE, R.ERROR_OUT_OF_MEMORY, R.ERROR_LAYER_INVALID)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from typing import Any
 
@@ -12,10 +11,8 @@ from vrapp.core.input import Button
 from vrapp.core.pose import Pose
 from vrapp.display.openxr.owned import Owned
 from vrapp.display.openxr.profiles import ACTIONS, GAZE, GAZE_BINDING, GAZE_PROFILE, HANDS, PROFILES, Action, Kind
-from vrapp.display.openxr.results import describe
+from vrapp.display.openxr.results import nicety
 from vrapp.display.openxr.spaces import Stage
-
-_log = logging.getLogger(__name__)
 
 _TYPES = {
     Kind.POSE: xr.ActionType.POSE_INPUT,
@@ -88,18 +85,14 @@ class Controllers:
                 xr.ActionSuggestedBinding(self._actions[name], xr.string_to_path(instance.handle, path))
                 for name, path in pairs
             ]
-            try:
-                xr.suggest_interaction_profile_bindings(
-                    instance.handle,
-                    xr.InteractionProfileSuggestedBinding(
-                        interaction_profile=xr.string_to_path(instance.handle, profile),
-                        count_suggested_bindings=len(bindings),
-                        suggested_bindings=bindings,
-                    ),
-                )
-            except xr.PathUnsupportedError as e:
-                # A runtime need not know every controller; those that it knows are enough.
-                _log.info("The OpenXR runtime does not take %s (%s).", profile, describe(e))
+            suggested = xr.InteractionProfileSuggestedBinding(
+                interaction_profile=xr.string_to_path(instance.handle, profile),
+                count_suggested_bindings=len(bindings),
+                suggested_bindings=bindings,
+            )
+            # A runtime need not know every controller; those that it knows are enough.
+            with nicety(f"The OpenXR runtime does not take {profile}"):
+                xr.suggest_interaction_profile_bindings(instance.handle, suggested)
 
     def sync(self) -> None:
         """Take the controllers' state for this frame. Without the focus everything reads as inactive."""
@@ -147,7 +140,7 @@ class Controllers:
             frequency=xr.FREQUENCY_UNSPECIFIED,
         )
         info = xr.HapticActionInfo(action=self._actions["haptic"], subaction_path=self._hands[hand])
-        with suppress(xr.SessionNotFocused):  # lost since the last events were read
+        with nicety("The controller does not vibrate"), suppress(xr.SessionNotFocused):  # lost since the last events
             xr.apply_haptic_feedback(self._session, info, pulse)
 
     def _get_info(self, name: str, hand: int | None) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import xr
 
 from vrapp.core.clock import Clock
-from vrapp.core.display import FrameTiming, Target
+from vrapp.core.comfort import Comfort
+from vrapp.core.display import Board, FrameTiming, Target
 from vrapp.core.errors import DisplayUnavailable, GraphicsError
 from vrapp.core.input import InputSnapshot, InputSource
 from vrapp.core.pose import Fov, View
@@ -153,6 +154,24 @@ class OpenXRDisplay:
         guessed = views_of_head(snapshot.head, _GUESSED_FOV, self.size, 2)
         return tuple(View(v.pose, v.fov, (0, 0, *self.size)) for v in guessed)
 
+    def show(self, boards: Sequence[Board]) -> Sequence[Board]:
+        """In layers of their own while the headset is worn."""
+        worn = self._worn
+        if worn is None:
+            return boards
+        rest: Sequence[Board] | None = self._attempt(lambda: worn.show(boards))
+        return boards if rest is None else rest
+
+    def settle(self, comfort: Comfort) -> None:
+        """Seat, height and main hand, of the headset and of the window; the height is measured again."""
+        self._desk.settle(comfort)
+        self._attempt(lambda: self._link.settle(comfort))
+
+    def menu_open(self, is_open: bool) -> None:
+        """For the pointer of the window, as DesktopDisplay.menu_open; a headset's hands need not be told."""
+        if isinstance(self._desk, DesktopDisplay):
+            self._desk.menu_open(is_open and self._worn is None)
+
     def target(self) -> Target:
         """One framebuffer for each eye. After a failure spare ones, so that the frame can be finished."""
         if self._worn is None:
@@ -186,12 +205,14 @@ class OpenXRDisplay:
     def end_frame(self) -> None:
         """Mirror, submit, and only then deal with what failed."""
         worn, self._worn = self._worn, None
+        failure, self._failure = self._failure, None
         if worn is None:
             self._desk.end_frame()
+            if failure is not None:
+                self._link.lose(failure)
             return
         mirrored = self._mirror_eye(worn)
         # The frame is ended even after a failure: the runtime counts begun frames.
-        failure, self._failure = self._failure, None
         try:
             worn.end_frame()
         except xr.XrException as e:

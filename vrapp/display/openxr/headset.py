@@ -7,7 +7,7 @@ end. Any call may raise xr.XrException; then the session is closed and made agai
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from ctypes import POINTER, byref, cast
 from typing import Any
@@ -15,11 +15,13 @@ from typing import Any
 import xr
 
 from vrapp.core.clock import Clock
-from vrapp.core.display import FrameTiming, Target
+from vrapp.core.comfort import Comfort
+from vrapp.core.display import Board, FrameTiming, Target
 from vrapp.core.input import InputSnapshot
 from vrapp.core.pose import View
 from vrapp.display.openxr import refresh, stereo, views
 from vrapp.display.openxr.binding import graphics_binding
+from vrapp.display.openxr.board_layers import BoardLayers
 from vrapp.display.openxr.frame_wait import FrameWait
 from vrapp.display.openxr.headset_input import HeadsetInput
 from vrapp.display.openxr.instance import Instance
@@ -36,6 +38,7 @@ _log = logging.getLogger(__name__)
 #: How long a frame may be held back by the runtime before the window takes it, seconds.
 _PATIENCE_S = 0.25
 _LAST_WAIT_S = 0.5  # for a frame that is out when the session has to end
+_GL_ERRORS = 8  # that an OpenGL can hold, at the very most; a lost context answers with one for ever
 _FAREWELL_FRAMES, _FAREWELL_WAIT_S = 90, 0.02  # at most, while the runtime winds the session down
 
 
@@ -44,7 +47,7 @@ class Headset:
 
     def __init__(self, instance: Instance, ctx: Any, clock: Clock, surfaceless: bool, wishes: Wishes) -> None:
         """Make everything; what was made is destroyed again where a later part fails."""
-        self._instance, self._clock = instance, clock
+        self._instance, self._ctx, self._clock = instance, ctx, clock
         self.states = SessionStateMachine()
         self._index = -1
         self._frame_state: Any = None
@@ -59,13 +62,16 @@ class Headset:
             self._frame_wait = FrameWait(self._session)
             made.callback(self._frame_wait.close)
             self.stage = Stage(self._session, wishes.comfort)
-            made.destroys(self.stage.close)
+            made.callback(self._close_stage)
             self.size = views.recommended_size(instance.handle, instance.system_id, wishes.resolution_scale)
             self._blend_mode = views.blend_mode(instance.handle, instance.system_id)
             self._masks = VisibilityMasks(instance.handle, self._session, instance.extensions)
             takes_depth = wishes.depth and stereo.DEPTH_EXTENSION in instance.extensions
+            self._forget_gl_errors()
             self._picture = stereo.StereoPicture(self._session, ctx, self.size, takes_depth)
             made.destroys(self._picture.close)
+            self._boards = BoardLayers(self._session, ctx, wishes.boards)
+            made.destroys(self._boards.close)
             self._input = HeadsetInput(instance, self._session, self.stage, wishes.comfort)
             made.destroys(self._input.close)
             if wishes.refresh_hz and refresh.EXTENSION in instance.extensions:
@@ -77,6 +83,11 @@ class Headset:
     def has_depth(self) -> bool:
         """Depth is handed in with the picture."""
         return self._picture.has_depth
+
+    @property
+    def boards(self) -> tuple[Board, ...]:
+        """Shown in this frame beside the picture, in layers of their own."""
+        return self._boards.shown
 
     @property
     def attended(self) -> bool:
@@ -169,6 +180,19 @@ class Headset:
         if self.states.focused:
             self._input.vibrate(hand, amplitude, duration_s)
 
+    def settle(self, comfort: Comfort) -> None:
+        """Where the floor is and which hand is the main one, from now on."""
+        before, self.stage = self.stage, Stage(self._session, comfort)
+        self._input.settle(self.stage, comfort)
+        before.close()
+
+    def _close_stage(self) -> None:
+        self.stage.close()  # whichever it is by then
+
+    def show(self, boards: Sequence[Board]) -> Sequence[Board]:
+        """Answers those that are to be drawn into the picture."""
+        return self._boards.take(boards)
+
     def locate_views(self) -> tuple[View, ...] | None:
         """Both eyes in the stage at this frame's display time, None while the head is not tracked at all."""
         self._views = views.locate(self._session, self.stage.space, int(self._frame_state.predicted_display_time))
@@ -197,12 +221,20 @@ class Headset:
         self._picture.release()
         layers = []
         if self._drawn and self._views is not None and state.should_render:
-            projection = self._picture.layer(self.stage.space, self._views)
-            layers.append(byref(projection))
+            layers = [self._picture.layer(self.stage.space, self._views), *self._boards.layers(self.stage.space)]
         info = xr.FrameEndInfo(
-            display_time=state.predicted_display_time, environment_blend_mode=self._blend_mode, layers=layers
+            display_time=state.predicted_display_time,
+            environment_blend_mode=self._blend_mode,
+            layers=[byref(layer) for layer in layers],
         )
         xr.end_frame(self._session, info)
+        self._forget_gl_errors()
+
+    def _forget_gl_errors(self) -> None:
+        """SteamVR leaves errors of its own behind, and takes those that it finds for a failure of its next call."""
+        for _ in range(_GL_ERRORS):
+            if self._ctx.error == "GL_NO_ERROR":
+                return
 
     def leave(self) -> None:
         """Ask the runtime to wind the session down, and go along until it has."""

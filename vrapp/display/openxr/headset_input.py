@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import Any
-
-import xr
 
 from vrapp.core import maths
 from vrapp.core.comfort import Comfort
 from vrapp.core.input import HAND_VALID, Button, HandState, InputSnapshot, SourceKind, Valid
+from vrapp.core.maths import Array
 from vrapp.core.pose import Pose
 from vrapp.display.openxr.actions import Controllers
 from vrapp.display.openxr.hands import HandTracker, hand_from
 from vrapp.display.openxr.owned import Owned
-from vrapp.display.openxr.results import describe
+from vrapp.display.openxr.results import nicety
 from vrapp.display.openxr.spaces import Stage
-
-_log = logging.getLogger(__name__)
 
 _JOINTS_VALID = (Valid.LEFT_JOINTS, Valid.RIGHT_JOINTS)
 #: The main hand's stick pushed forward aims a teleport; letting it back goes there.
@@ -43,13 +39,12 @@ class HeadsetInput:
         self._teleporting = False
 
     def _track_hands(self, instance: Any, session: Any, made: Owned) -> None:
-        try:
+        trackers = []
+        with nicety("The headset does not follow bare hands"):
             for hand in (0, 1):
-                self._trackers.append(HandTracker(instance.handle, session, hand))
-                made.destroys(self._trackers[-1].close)
-        except (xr.FeatureUnsupportedError, xr.LimitReachedError) as e:
-            self._trackers = []
-            _log.info("The headset does not follow bare hands (%s).", describe(e))
+                trackers.append(HandTracker(instance.handle, session, hand))
+                made.destroys(trackers[-1].close)
+            self._trackers = trackers
 
     def read(self, xr_time: int, time_ns: int, attended: bool) -> InputSnapshot:
         """The user at ``xr_time``, stamped ``time_ns``. Without attention (headset off, menu) nobody acts: AWAY."""
@@ -75,7 +70,7 @@ class HeadsetInput:
         resting = replace(last, trigger=0.0, squeeze=0.0, stick=(0.0, 0.0), joints=None)
         if not attended:
             return resting, Valid(0)
-        joints = self._trackers[hand].joints(self._stage.space, xr_time) if self._trackers else None
+        joints = self._joints(hand, xr_time)
         valid = _JOINTS_VALID[hand] if joints is not None else Valid(0)
         poses = self._controllers.poses(hand, self._stage, xr_time)
         if poses is None:
@@ -86,12 +81,24 @@ class HeadsetInput:
         state = HandState(*poses, trigger, squeeze, self._controllers.stick(hand), joints)
         return state, valid | HAND_VALID[hand]
 
+    def _joints(self, hand: int, xr_time: int) -> Array | None:
+        if not self._trackers:
+            return None
+        with nicety("The headset no longer follows bare hands"):
+            return self._trackers[hand].joints(self._stage.space, xr_time)
+        self._trackers = []  # closed with the session
+        return None
+
     def _teleport(self, main: HandState) -> Button:
         """While something is held the same stick pushes it away instead."""
         limit = _TELEPORT_OFF if self._teleporting else _TELEPORT_ON
         holding = max(main.squeeze, main.trigger) >= 0.35
         self._teleporting = main.stick[1] > limit and (self._teleporting or not holding)
         return Button.TELEPORT if self._teleporting else Button(0)
+
+    def settle(self, stage: Stage, comfort: Comfort) -> None:
+        """From now on poses are in ``stage``."""
+        self._stage, self._main, self._teleporting = stage, comfort.main_hand, False
 
     def vibrate(self, hand: int, amplitude: float, duration_s: float) -> None:
         """A haptic pulse."""

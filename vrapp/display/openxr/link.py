@@ -9,6 +9,7 @@ from typing import Any
 import xr
 
 from vrapp.core.clock import Clock
+from vrapp.core.comfort import Comfort
 from vrapp.core.errors import DisplayUnavailable, GraphicsError
 from vrapp.display.openxr.headset import Headset
 from vrapp.display.openxr.instance import Instance
@@ -99,6 +100,12 @@ class HeadsetLink:
         _log.info("The headset is back: %s.", self.system)
         return True
 
+    def settle(self, comfort: Comfort) -> None:
+        """Of this session and of those that follow."""
+        self._wishes = replace(self._wishes, comfort=comfort)
+        if self.headset is not None:
+            self.headset.settle(comfort)
+
     def worked(self) -> None:
         """A frame has reached the compositor: earlier failures are over."""
         self._failures = 0
@@ -106,9 +113,12 @@ class HeadsetLink:
     def lose(self, error: xr.XrException) -> None:
         """Close what the error has made useless and note when to try again."""
         remedy = remedy_for(error)
-        if isinstance(error, _OF_LAYERS) and self.headset is not None and self.headset.has_depth:
-            # It takes the picture's depth ill, though it said that it takes any: the next session goes without.
-            self._wishes = replace(self._wishes, depth=False)
+        if isinstance(error, _OF_LAYERS) and self.headset is not None:
+            # It takes a part of the frame ill, though it said that it takes any: the next session goes without.
+            if self.headset.boards:
+                self._wishes = replace(self._wishes, boards=False)
+            elif self.headset.has_depth:
+                self._wishes = replace(self._wishes, depth=False)
         self._close_headset()
         if remedy in (Remedy.INSTANCE, Remedy.STOP) or (remedy is Remedy.SESSION and self._failures):
             self._close_instance()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 import xr
 
-from vrapp.display.openxr.results import describe
-
-_log = logging.getLogger(__name__)
+from vrapp.display.openxr.results import nicety
 
 EXTENSION = "XR_FB_display_refresh_rate"
 
@@ -22,9 +19,7 @@ def nearest_rate(offered: Sequence[float], wanted_hz: float) -> float | None:
 
 def request_rate(session: Any, wanted_hz: float) -> None:
     """Ask for the nearest rate. What comes is in the frames' predicted period: the runtime may refuse."""
-    try:
+    with nicety(f"The headset does not run at {wanted_hz:g} Hz"):
         rate = nearest_rate([float(hz) for hz in xr.enumerate_display_refresh_rates_fb(session)], wanted_hz)
         if rate is not None:
             xr.request_display_refresh_rate_fb(session, rate)
-    except (xr.DisplayRefreshRateUnsupportedFBError, xr.FeatureUnsupportedError) as e:
-        _log.info("The headset does not run at %g Hz (%s).", wanted_hz, describe(e))

@@ -5,9 +5,14 @@ OpenXR 1.1, section 2.7 "Return codes". In pyopenxr qualified successes raise as
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 
 import xr
+
+_log = logging.getLogger(__name__)
 
 
 class Remedy(Enum):
@@ -42,6 +47,24 @@ _REMEDIES: dict[type[xr.XrException], Remedy] = {
 def remedy_for(error: xr.XrException) -> Remedy:
     """Everything not listed (session lost or pending, call order, limits, timeouts) costs the session."""
     return _REMEDIES.get(type(error), Remedy.SESSION)
+
+
+#: After these nothing works any more.
+_LOSSES = (xr.SessionLostError, xr.InstanceLostError, xr.SessionLossPending)
+
+
+@contextmanager
+def nicety(lack: str) -> Iterator[None]:
+    """Around what the program can do without: an error other than a loss is told (``lack``) and passed over.
+
+    Which code a runtime answers when it cannot do what it offered is nothing to rely on.
+    """
+    try:
+        yield
+    except _LOSSES:
+        raise
+    except xr.XrException as e:
+        _log.info("%s (%s).", lack, describe(e))
 
 
 def describe(error: xr.XrException) -> str:

@@ -6,7 +6,6 @@ head's motion by place, not by direction alone.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -17,10 +16,8 @@ from vrapp.core.display import Target
 from vrapp.core.pose import NEAR_M
 from vrapp.display.openxr import swapchains
 from vrapp.display.openxr.owned import Owned
-from vrapp.display.openxr.results import describe
+from vrapp.display.openxr.results import nicety
 from vrapp.display.openxr.swapchains import EyeSwapchain, Swapchain
-
-_log = logging.getLogger(__name__)
 
 DEPTH_EXTENSION = "XR_KHR_composition_layer_depth"
 
@@ -45,16 +42,13 @@ class StereoPicture:
 
     def _add_depth(self, session: Any, size: tuple[int, int], made: Owned) -> None:
         usage = xr.SwapchainUsageFlags.DEPTH_STENCIL_ATTACHMENT_BIT
-        try:
-            with Owned() as depths:
-                for _ in range(2):
-                    self._depths.append(Swapchain(session, size, swapchains.DEPTH_FORMAT, usage))
-                    depths.destroys(self._depths[-1].close)
-                made.push(depths.pop_all())
-            self._depth_infos = [_reversed_depth(eye) for eye in self._depths]
-        except (xr.SwapchainFormatUnsupportedError, xr.FeatureUnsupportedError, xr.LimitReachedError) as e:
-            self._depths = []
-            _log.info("The OpenXR runtime takes no depth (%s).", describe(e))
+        with nicety("The OpenXR runtime takes no depth"), Owned() as depths:
+            eyes = []
+            for _ in range(2):
+                eyes.append(Swapchain(session, size, swapchains.DEPTH_FORMAT, usage))
+                depths.destroys(eyes[-1].close)
+            made.push(depths.pop_all())
+            self._depths, self._depth_infos = eyes, [_reversed_depth(eye) for eye in eyes]
 
     @property
     def has_depth(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from ctypes import POINTER, byref, cast
 from typing import Any
 
@@ -10,10 +9,8 @@ import numpy as np
 import xr
 
 from vrapp.core.maths import Array
-from vrapp.display.openxr.results import check, describe
+from vrapp.display.openxr.results import check, nicety
 from vrapp.display.openxr.views import STEREO
-
-_log = logging.getLogger(__name__)
 
 EXTENSION = "XR_KHR_visibility_mask"
 _HIDDEN = xr.VisibilityMaskTypeKHR.HIDDEN_TRIANGLE_MESH.value
@@ -34,11 +31,9 @@ class VisibilityMasks:
         """Ask again: the runtime has changed it (the user turned the lenses' wheel)."""
         if not self._offered or eye not in (0, 1):
             return
-        try:
+        self.hidden[eye] = None
+        with nicety("The headset does not tell what its lenses hide"):
             self.hidden[eye] = self._ask(eye)
-        except (xr.FunctionUnsupportedError, xr.FeatureUnsupportedError, xr.ViewConfigurationTypeUnsupportedError) as e:
-            self.hidden[eye] = None
-            _log.info("The headset does not tell what its lenses hide (%s).", describe(e))
 
     def _ask(self, eye: int) -> Array | None:
         # pyopenxr's wrapper gives the counts only, so both calls of the two-call idiom are made by hand.
