@@ -1,6 +1,6 @@
 #include "light.glsl"
 
-layout(binding = 2) uniform sampler2D panel;  // sRGB-encoded, premultiplied alpha
+layout(binding = 2) uniform sampler2D panel;  // sRGB-encoded, straight alpha
 
 in vec2 uv;
 flat in float strength;
@@ -8,10 +8,10 @@ layout(location = 0) out vec4 pixel;
 
 void main() {
     vec4 texel = texture(panel, vec2(uv.x, 1.0 - uv.y));
+    float alpha = texel.a * strength;
 #ifdef LIGHT
-    pixel = texel * strength;
+    pixel = vec4(texel.rgb * alpha, alpha);
 #else
-    vec3 straight = decode_srgb(texel.rgb / max(texel.a, 1e-4));
-    pixel = finish_interface(straight, texel.a * strength);
+    pixel = finish_interface(decode_srgb(texel.rgb), alpha);
 #endif
 }

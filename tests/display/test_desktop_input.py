@@ -4,6 +4,7 @@ import glfw
 import numpy as np
 import pytest
 
+from vrapp.core.comfort import Comfort
 from vrapp.core.input import LEFT, RIGHT, Button, InputSnapshot, SourceKind, Valid
 from vrapp.core.maths import yaw_of
 from vrapp.core.pose import Fov
@@ -316,3 +317,34 @@ def test_when_r_comes_up_the_first_hand_stays_as_it_is(desk: Desk) -> None:
 def middle(snapshot: InputSnapshot) -> np.ndarray:
     left, right = snapshot.hands
     return (left.grip.position + right.grip.position) / 2
+
+
+def test_an_open_menu_frees_the_pointer_and_takes_a_short_click_at_once(desk: Desk) -> None:
+    desk.click()
+    desk.poll()
+    assert desk.source.captured
+    desk.source.menu_open(True)
+    assert not desk.source.captured
+    assert not desk.pointer.captured
+    desk.move(100, 200)
+    desk.click()
+    assert desk.poll().hands[RIGHT].squeeze == 1
+    assert desk.poll().hands[RIGHT].squeeze == 0
+    assert not desk.source.captured
+
+
+def test_escape_closes_an_open_menu_and_does_not_quit(desk: Desk) -> None:
+    desk.source.menu_open(True)
+    desk.tap(glfw.KEY_ESCAPE)
+    assert desk.poll().buttons == Button.MENU
+    assert desk.poll().buttons == Button(0)
+    desk.source.menu_open(False)
+    desk.tap(glfw.KEY_ESCAPE)
+    assert desk.poll().buttons == Button.QUIT
+
+
+def test_the_main_hand_can_change(desk: Desk) -> None:
+    desk.source.comfort = Comfort(left_handed=True, eye_height_m=1.2)
+    snapshot = desk.poll()
+    assert snapshot.valid == Valid.HEAD | Valid.LEFT_HAND
+    assert snapshot.head.position[1] == pytest.approx(1.2)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from vrapp.core.clock import FixedClock
-from vrapp.core.display import Display
+from vrapp.core.comfort import Comfort
+from vrapp.core.display import Board, Display
 from vrapp.core.input import InputSnapshot
 from vrapp.core.maths import quat_from_yaw_pitch, vec3
 from vrapp.core.pose import Pose
@@ -112,6 +113,17 @@ def test_what_is_drawn_can_be_read_back(display: Display) -> None:
         mean = np.frombuffer(pixels, np.uint8).reshape(-1, 3).mean(0) / 255
         np.testing.assert_allclose(mean, (0.2 + 0.4 * i, 0.5, 0.9 - 0.4 * i), atol=0.01)
     display.end_frame()
+
+
+def test_boards_are_shown_or_left_to_the_picture(display: Display) -> None:
+    board = Board("menu", np.zeros((8, 16, 4), np.uint8), Pose(vec3(0, 1.5, -1)), 0.5)
+    display.begin_frame()
+    try:
+        assert list(display.show([board])) in ([], [board])
+        assert list(display.show([])) == []
+        display.settle(Comfort(left_handed=True))
+    finally:
+        display.end_frame()
 
 
 def test_closing_twice_is_safe(display: Display) -> None:

@@ -14,7 +14,7 @@ from vrapp.core.pose import Pose
 from vrapp.core.scene import NO_HANDLE, Mark, ObjectState, SceneArrays, handle_of
 from vrapp.interaction import feedback
 from vrapp.interaction.attention import ChoiceSet
-from vrapp.interaction.gestures import Interaction
+from vrapp.interaction.gestures import EYES, Interaction
 from vrapp.scene.queries import Surroundings
 
 DT = 1 / 90
@@ -357,3 +357,22 @@ def test_what_was_swung_before_a_pause_is_laid_down_after_it() -> None:
     (event,) = [e for e in p.play(hand((0.3, 1.4, -0.5), (0.3, 1.4, -5))) if e.act in (Act.THROW, Act.RELEASE)]
     assert event.act is Act.RELEASE
     np.testing.assert_array_equal(event.velocity, np.zeros(3))
+
+
+def test_a_hand_at_a_board_leaves_the_world_alone() -> None:
+    person = Person(boxes(NEAR, FAR))
+    pointing = hand((0.2, 1.3, -0.2), FAR)
+    person.play(pointing, frames=40)
+    assert person.interaction.pointed[RIGHT] is not None
+    person.interaction.occupied = frozenset({RIGHT, EYES})
+    person.events.clear()
+    person.play(replace(pointing, squeeze=1.0), buttons=Button.KEEP, frames=90)
+    assert person.events == []
+    assert person.interaction.pointed[RIGHT] is None
+    assert len(person.interaction.rays()) == 1
+    person.interaction.occupied = frozenset()
+    person.play(replace(pointing, squeeze=1.0), frames=5)  # pressed there, and kept pressed: takes nothing here
+    assert acts(person.events) == []
+    person.play(pointing, frames=5)
+    assert acts(person.play(replace(pointing, squeeze=1.0), frames=5)) == [Act.GRAB]
+    assert person.interaction.holding == (False, True)

@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from tests.render.conftest import camera
-from vrapp.app import hud
-from vrapp.core.comfort import Comfort
+from vrapp.core.display import Board
 from vrapp.core.pose import Pose
-from vrapp.render import text
 from vrapp.render.extras import HandLook, PanelText
 from vrapp.render.frame_block import place_eyes
 from vrapp.render.hands import hand_mesh, look_key
-from vrapp.render.text import TextPanels, _quad, rasterise
+from vrapp.render.pictures import BACKGROUND, Tile, sheet_picture, text_picture
+from vrapp.render.text import TextPanels, _on_screen
 
 HAND = HandLook("hand", Pose())
 
@@ -45,39 +44,36 @@ def test_squeeze_is_rounded_to_few_meshes() -> None:
     assert len({look_key(replace(HAND, squeeze=s)) for s in np.linspace(-1, 2, 200)}) == 5
 
 
-def test_text_is_premultiplied_and_as_wide_as_its_longest_line() -> None:
-    short, wide = rasterise(("ab",), 20, False), rasterise(("ab", "a much longer line"), 20, True)
+def test_text_is_as_wide_as_its_longest_line_and_keeps_its_colour_where_it_is_clear() -> None:
+    short, wide = text_picture(("ab",), 20), text_picture(("ab", "a much longer line"), 20, True)
     assert wide.shape[1] > short.shape[1]
     assert wide.shape[0] > short.shape[0]
-    assert (wide[..., :3].max(axis=-1) <= wide[..., 3]).all()
-    assert wide[0, 0, 3] == 0  # rounded corner
+    assert wide[0, 0].tolist() == [*BACKGROUND, 0]  # rounded corner
     assert wide[..., :3].max() > 200  # bright letters
+    assert text_picture(("ab", "a much longer line"), 20, True, step_px=128).shape[1] % 128 == 0
 
 
-def test_any_text_makes_a_panel() -> None:
+def test_any_text_makes_a_picture() -> None:
     for lines in ((), ("",), ("日本 ✓ émigré\ttab",), ("x" * 300,)):
-        assert rasterise(lines, 18, True).shape[2] == 4
+        assert text_picture(lines, 18, True).shape[2] == 4
+        assert sheet_picture((200, 60), [Tile(10, 10, 180, 40, " ".join(lines), "button")]).shape == (60, 200, 4)
+
+
+def test_a_sheet_shows_what_is_chosen_and_how_much() -> None:
+    plain, chosen = (sheet_picture((100, 60), [Tile(10, 10, 80, 40, "", look)]) for look in ("button", "chosen"))
+    assert (plain != chosen).any(axis=-1)[10:50, 10:90].mean() > 0.9
+    assert (plain == chosen).all(axis=-1)[:9].all()
+    bars = [sheet_picture((100, 60), [Tile(10, 20, 80, 20, "", "bar", share)]) for share in (0.25, 0.75)]
+    assert ((bars[0] != bars[1]).any(axis=-1)[30]).sum() == pytest.approx(40, abs=4)
 
 
 def test_anchored_panels_stay_on_the_screen() -> None:
     eyes = place_eyes((camera((640, 360)),), Pose())
     for place in ("top-left", "top", "right", "centre", "bottom-right"):
-        corner, right, up = _quad(PanelText(("x",), place), (200, 80), eyes)  # type: ignore[arg-type]
+        corner, right, up = _on_screen(PanelText(("x",), place), (200, 80), eyes[0])  # type: ignore[arg-type]
         assert -1 <= corner[0] < corner[0] + right[0] <= 1
         assert -1 <= corner[1] < corner[1] + up[1] <= 1
         assert np.isclose(right[0] * 320, 200)  # one texel is one pixel
-
-
-def test_in_a_headset_text_is_large_and_fine_enough_to_read() -> None:
-    """An em of 24 mrad at least (Google's recommendation is 20 to 24 "dmm"), a texel for each pixel up to 40 ppd."""
-    em_mrad = 0.78 * text._HEADSET_LINE_M / text._HEADSET_DISTANCE_M * 1e3
-    assert em_mrad >= 24
-    line_deg = np.degrees(text._HEADSET_LINE_M / text._HEADSET_DISTANCE_M)
-    assert text._WORLD_LINE_PX / line_deg >= 36
-    for lines in (hud._help_headset(Comfort()), hud._AWAY):
-        pixels = text.rasterise(lines, text._WORLD_LINE_PX, True)
-        width_m = pixels.shape[1] * text._HEADSET_LINE_M / text._WORLD_LINE_PX
-        assert np.degrees(2 * np.arctan(width_m / 2 / text._HEADSET_DISTANCE_M)) < 40  # no need to turn the head
 
 
 @pytest.mark.gl
@@ -88,4 +84,16 @@ def test_textures_are_kept_by_content_and_do_not_pile_up(ctx: Any) -> None:
     for i in range(200):
         panels._texture((str(i),), 18, False)
     assert len(panels._textures) <= 32
+    panels.release()
+
+
+@pytest.mark.gl
+def test_a_board_s_texture_is_made_again_when_its_picture_changes(ctx: Any) -> None:
+    panels = TextPanels(ctx)
+    board = Board("menu", text_picture(("one",), 20), Pose(), 0.5)
+    first = panels._board_texture(board)
+    assert panels._board_texture(replace(board, pose=Pose(np.ones(3, np.float32)))) is first
+    second = panels._board_texture(replace(board, pixels=text_picture(("longer",), 20)))
+    assert second.size != first.size
+    assert board.size_m[1] == pytest.approx(0.5 * board.pixels.shape[0] / board.pixels.shape[1])
     panels.release()

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vrapp.adaptation.adaptation import Adaptation
 from vrapp.app.hud import Hud
+from vrapp.app.menu import Ask
 from vrapp.app.reshape import Reshape
 from vrapp.app.start import Start
 from vrapp.app.timers import STAGES, FrameTimers
 from vrapp.app.world_time import WorldTime
-from vrapp.core.display import Display
+from vrapp.core.display import Display, FrameTiming
 from vrapp.core.events import Act, Event
 from vrapp.core.generation import Generator
 from vrapp.core.input import Button, InputSnapshot, InputSource, Valid
@@ -84,7 +85,8 @@ class Loop:
         gl_s = 0.0
         try:
             snapshot = self.snapshot = p.source.poll(timing.predicted_time_ns)
-            self._time.advance(timing, paused=bool(snapshot.valid & Valid.AWAY))
+            self._follow_menu(snapshot, timing)
+            self._time.advance(timing, paused=p.hud.menu.paused or bool(snapshot.valid & Valid.AWAY))
             now_ns, dt_s = self._time.now_ns, self._time.step_s
             timers.stage(INPUT)
             scene = p.store.arrays()
@@ -120,6 +122,26 @@ class Loop:
         self.frame_index += 1
         self._collect_garbage()
 
+    def _follow_menu(self, snapshot: InputSnapshot, timing: FrameTiming) -> None:
+        """What the user does at the menu, before the world sees the same hands."""
+        p, menu = self.parts, self.parts.hud.menu
+        asked = menu.update(snapshot, timing.period_ns / 1e9, p.interaction.holding)
+        p.interaction.occupied = menu.occupied
+        for pulse in menu.pulses:
+            p.source.vibrate(pulse.hand, pulse.amplitude, pulse.duration_s)
+        for ask in asked:
+            if ask is Ask.LEAVE:
+                self.quit_asked = True
+            elif ask is Ask.RECENTRE:
+                p.locomotion.recentre(snapshot.head)
+            else:
+                p.locomotion.use(menu.comfort)
+                p.interaction.use_main_hand(menu.comfort.main_hand)
+            if ask is not Ask.LEAVE:
+                p.display.settle(menu.comfort)
+            if p.recorder is not None:
+                p.recorder.decision(timing.predicted_time_ns, "menu", ask=ask.name, comfort=asdict(menu.comfort))
+
     def _answer(self, events: list[Event], scene: SceneArrays) -> None:
         """What the user feels and sees of the gesture at once."""
         for pulse in feedback.pulses(events):
@@ -143,8 +165,10 @@ class Loop:
 
     def _draw(self, scene: SceneArrays, snapshot: InputSnapshot, now_ns: int) -> None:
         p = self.parts
-        extras = p.hud.extras(snapshot, now_ns / 1e9, p.interaction, p.locomotion)
-        p.renderer.draw(p.display.views(snapshot), p.locomotion.world_from_stage, scene, p.display.target(), extras)
+        views, now_s = p.display.views(snapshot), now_ns / 1e9
+        rest = p.display.show(p.hud.boards(snapshot, now_s, len(views)))
+        extras = p.hud.extras(snapshot, now_s, p.interaction, p.locomotion, rest, len(views))
+        p.renderer.draw(views, p.locomotion.world_from_stage, scene, p.display.target(), extras)
 
     def _act_on_buttons(self, snapshot: InputSnapshot, now_ns: int) -> None:
         """Buttons that mean something to the program rather than to the world."""

@@ -35,6 +35,7 @@ class WindowTools:
     def update(self, loop: Loop) -> None:
         """Once a frame: shaders that were saved, and what the overlay will show."""
         self._loop = loop
+        self._display.menu_open(loop.parts.hud.menu.is_open)
         if message := loop.parts.renderer.reload_if_changed():
             loop.parts.hud.say(message, loop.snapshot.time_ns / 1e9)
             log.info(message)

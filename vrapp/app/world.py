@@ -18,6 +18,7 @@ from vrapp.app import endings, hardware
 from vrapp.app.hud import Hud
 from vrapp.app.listeners import Bodies, Requested, Shown
 from vrapp.app.loop import Loop, Parts
+from vrapp.app.menu_facts import menu_facts
 from vrapp.app.options import Options
 from vrapp.app.reshape import Reshape
 from vrapp.app.start import FIRST_LIVE_REQUEST, Start
@@ -130,7 +131,7 @@ class World:
             locomotion=Locomotion(comfort=options.comfort),
             physics=physics,
             adaptation=adaptation,
-            hud=Hud(options.comfort),
+            hud=Hud(options.comfort, lambda: menu_facts(adaptation, store, generator.categories)),
             recorder=recorder,
             window_tools=_window_tools(display, owned),
         )

@@ -23,6 +23,7 @@ TOUCH_M = 0.12  # so near to the palm a thing is taken without pointing
 POINT_REACH_M = 40.0
 THROW_M_S = 0.8  # slower is laid down, not thrown
 LOST_NS = 500_000_000  # a hand that is not tracked for so long lets go
+EYES = -1  # among the hands, 0 and 1
 _CHEST_BELOW_HEAD = np.array([0, 0.25, 0], np.float32)
 # As ints: Python's flags are slow to combine.
 _PICKS = ((int(Button.KEEP), Act.KEEP), (int(Button.DISMISS), Act.DISMISS), (int(Button.MORE), Act.MORE))
@@ -35,9 +36,11 @@ class Interaction:
     def __init__(self, graspable: np.ndarray | None = None, main_hand: int = RIGHT) -> None:
         self._graspable = graspable
         self.hands = (Hand(LEFT), Hand(RIGHT))
-        self._main_first = (self.hands[main_hand], self.hands[1 - main_hand])
+        self.use_main_hand(main_hand)
         self.head = Pose()
         self.gazed = NO_HANDLE
+        #: Hands (and EYES) that are at a board: they neither point at the world nor take anything of it.
+        self.occupied: frozenset[int] = frozenset()
         self.two_handed: TwoHanded | None = None
         self._rest = (Dwell(), Dwell())
         self._gaze = Dwell()
@@ -45,12 +48,21 @@ class Interaction:
         self._buttons = 0
         self._shared = Pose()  # of what both hands hold
 
+    def use_main_hand(self, hand: int) -> None:
+        """The hand whose pointing decides where both point."""
+        self._main_first = (self.hands[hand], self.hands[1 - hand])
+
     @property
     def carried(self) -> dict[int, Pose]:
         """World pose of each object in a hand, by handle: physics moves it there."""
         if self.two_handed is not None:
             return {self.two_handed.handle: self._shared}
         return {h.held: h.carried for h in self.hands if h.held != NO_HANDLE}
+
+    @property
+    def holding(self) -> tuple[bool, bool]:
+        """Whether each hand carries something."""
+        return self.hands[LEFT].held != NO_HANDLE, self.hands[RIGHT].held != NO_HANDLE
 
     @property
     def pointed(self) -> tuple[Hit | None, Hit | None]:
@@ -69,9 +81,9 @@ class Interaction:
         return self.gazed
 
     def rays(self) -> list[tuple[Array, Array]]:
-        """(origin, end) of each tracked hand's ray, world metres; ends 3 m off where it meets nothing."""
+        """(origin, end) of each tracked and free hand's ray, world metres; ends 3 m off where it meets nothing."""
         return [(h.aim.position, h.hit.point if h.hit is not None else h.aim.position + 3 * h.aim.forward)
-                for h in self.hands if h.tracked and h.held == NO_HANDLE]  # fmt: skip
+                for h in self.hands if h.tracked and h.held == NO_HANDLE and h.index not in self.occupied]  # fmt: skip
 
     def update(
         self, snapshot: InputSnapshot, world_from_stage: Pose, arrays: SceneArrays, dt_s: float, now_ns: int
@@ -88,7 +100,8 @@ class Interaction:
         eye = world_from_stage @ snapshot.gaze if gaze else self.head
         around = Surroundings(arrays, self.head.position)
         self._choice.update(around, self.head, now_ns)
-        self.gazed = looked_at(around, eye, self._aim(around, eye))
+        seen = self._aim(around, eye)
+        self.gazed = NO_HANDLE if EYES in self.occupied else looked_at(around, eye, seen)
         for hand, edge, state in zip(self.hands, edges, snapshot.hands, strict=True):
             self._update_hand(hand, edge, state, arrays, dt_s, now_ns, events)
         self._update_two_hands(arrays, now_ns, events)
@@ -147,7 +160,7 @@ class Interaction:
     def _aim(self, around: Surroundings, eye: Pose) -> Hit | None:
         """Set what each empty hand is at: what the palm touches, else the ray meets. Returns what the eye meets."""
         free = [hand for hand in self.hands if hand.held == NO_HANDLE]
-        able = [hand for hand in free if hand.tracked]
+        able = [hand for hand in free if hand.tracked and hand.index not in self.occupied]
         touched = around.touched([hand.grip.position for hand in able], TOUCH_M)
         seen, *met = around.met([eye, *(hand.aim for hand in able)], [LOOK_REACH_M, *(POINT_REACH_M for _ in able)])
         for hand in free:

@@ -77,6 +77,10 @@ class Locomotion:
         self.vignette += (wanted - self.vignette) * (1 - math.exp(-dt_s / 0.15))
         return self.world_from_stage
 
+    def use(self, comfort: Comfort) -> None:
+        """How the user likes to be moved from now on."""
+        self._comfort, self._main = comfort, comfort.main_hand
+
     def recentre(self, head: Pose) -> None:
         """Put the head back to the start, looking the way it began."""
         turn = self._start_yaw - maths.yaw_of(head.orientation)

@@ -1,10 +1,11 @@
-"""What is drawn beside the scene's objects: hands, rays, rings, text panels, the comfort vignette."""
+"""What is drawn beside the scene's objects: hands, rays, rings, text panels, boards, the comfort vignette."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from vrapp.core.display import Board
 from vrapp.core.maths import Array
 from vrapp.core.pose import Pose
 
@@ -47,16 +48,13 @@ class GroundRing:
 
 @dataclass(frozen=True)
 class PanelText:
-    """Lines of text on a dark, rounded, translucent panel.
+    """Lines of text on a dark, rounded, translucent panel, at an anchor of the screen (one view; eyes get boards).
 
-    ``place`` is a world pose (the panel's centre, readable from its +Z side) or an anchor of the
-    screen. In a headset an anchored panel floats in front of the eyes. ``height_m`` is the height of
-    one line in the world; ``height_px`` on the screen. The first line is a title if ``title`` is set.
+    ``height_px`` is the height of a line. The first line is a title if ``title`` is set.
     """
 
     lines: tuple[str, ...]
-    place: Pose | Anchor = "top-left"
-    height_m: float = 0.035
+    place: Anchor = "top-left"
     height_px: int = 18
     title: bool = False
     opacity: float = 1.0
@@ -64,11 +62,15 @@ class PanelText:
 
 @dataclass(frozen=True)
 class FrameExtras:
-    """Everything of one frame that is not a scene object. ``vignette`` 0 (none) … 1 (tunnel)."""
+    """Everything of one frame that is not a scene object. ``vignette`` 0 (none) … 1 (tunnel).
+
+    ``boards``: those that are drawn into the picture, with their poses in the world.
+    """
 
     time_s: float = 0.0
     hands: tuple[HandLook, ...] = ()
     rays: tuple[RayLook, ...] = ()
     rings: tuple[GroundRing, ...] = ()
     panels: tuple[PanelText, ...] = ()
+    boards: tuple[Board, ...] = ()
     vignette: float = 0.0

@@ -194,7 +194,7 @@ class Renderer:
         with self._clock.stage("overlay"):
             self._overlay.draw(self._programs, glyphs, len(eyes))
             self._overlay.draw_vignette(self._programs, extras.vignette, len(eyes))
-            self._text.draw(self._programs, extras.panels, eyes)
+            self._text.draw(self._programs, extras.panels, extras.boards, eyes)
         self._target.framebuffer.depth_mask = True
 
     def _draw_blobs(self, objects: int, eyes: int) -> None:

@@ -1,97 +1,92 @@
-"""Text panels: rasterised by Pillow once for each content, shown as quads in the world or on the screen."""
+"""Text on the screen, and boards that stand in the world. (In a headset boards are layers of the compositor's.)"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any
 
 import moderngl
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from vrapp.core import maths
+from vrapp.core.display import Board
 from vrapp.core.maths import Array
-from vrapp.core.pose import Pose
 from vrapp.render.extras import Anchor, PanelText
 from vrapp.render.frame_block import Eye
+from vrapp.render.pictures import text_picture
 from vrapp.render.shader_library import ShaderLibrary
 
-_WORLD_LINE_PX = 64  # resolution of a line that stands in the world: enough at 40 pixels a degree
 _KEPT_TEXTURES = 32
-_BACKGROUND = (18, 22, 32, 198)
-_TITLE, _TEXT = (255, 214, 140, 255), (240, 243, 248, 255)
 _MARGIN_PX = 16  # between a screen panel and the screen's edge
-#: Letters of 24 mrad (an em), about 28 pixels in a headset of 20 pixels a degree: read without effort.
-_HEADSET_DISTANCE_M, _HEADSET_LINE_M = 1.3, 0.040
-
-
-@lru_cache(maxsize=8)
-def _font(height_px: int) -> Any:
-    """Pillow's own scalable font."""
-    return ImageFont.load_default(size=round(height_px * 0.78))
-
-
-def rasterise(lines: tuple[str, ...], line_px: int, title: bool) -> np.ndarray:
-    """(H, W, 4) uint8: sRGB, premultiplied, on a dark rounded panel; top row first."""
-    font = _font(line_px)
-    pad, step = round(line_px * 0.7), round(line_px * 1.18)
-    width = max([round(font.getlength(line)) for line in lines] or [0])
-    size = (width + 2 * pad, step * max(len(lines), 1) + 2 * pad - (step - line_px))
-    image = Image.new("RGBA", size, (0, 0, 0, 0))
-    draw = ImageDraw.Draw(image)
-    draw.rounded_rectangle((0, 0, size[0] - 1, size[1] - 1), radius=pad, fill=_BACKGROUND)
-    layer = Image.new("RGBA", size, (0, 0, 0, 0))
-    pen = ImageDraw.Draw(layer)
-    for i, line in enumerate(lines):
-        pen.text((pad, pad + i * step), line, font=font, fill=_TITLE if title and i == 0 else _TEXT)
-    image.alpha_composite(layer)
-    pixels = np.asarray(image).astype(np.uint16)
-    alpha = pixels[..., 3:]
-    return np.concatenate([pixels[..., :3] * alpha // 255, alpha], axis=-1).astype(np.uint8)
 
 
 class TextPanels:
-    """Owner of the panels' textures; the least recently shown are dropped."""
+    """Owner of the textures; of the panels' the least recently shown are dropped."""
 
     def __init__(self, ctx: Any) -> None:
         self._ctx = ctx
         self._textures: OrderedDict[tuple[tuple[str, ...], int, bool], Any] = OrderedDict()
+        self._boards: dict[str, tuple[np.ndarray, Any]] = {}  # by name: the pixels, and their texture
         self._array: Any = None
 
-    def draw(self, programs: ShaderLibrary, panels: tuple[PanelText, ...], eyes: tuple[Eye, ...]) -> None:
-        """Draw all panels over the picture; blending must be premultiplied alpha."""
-        if not panels:
-            return
-        if self._array is None:
-            self._array = self._ctx.vertex_array(programs["panels"], [])
+    def draw(
+        self,
+        programs: ShaderLibrary,
+        panels: Sequence[PanelText],
+        boards: Sequence[Board],
+        eyes: tuple[Eye, ...],
+    ) -> None:
+        """Draw all over the picture, boards first; blending must be premultiplied alpha.
+
+        ``boards`` have their poses in the world. A panel has its place on a screen: two eyes have none.
+        """
+        for board in boards:
+            self._draw_quad(programs, self._board_texture(board), _standing(board), 1.0, eyes)
+        for panel in panels if len(eyes) == 1 else ():
+            if panel.lines and panel.opacity > 0:
+                texture = self._texture(panel.lines, panel.height_px, panel.title)
+                quad = _on_screen(panel, texture.size, eyes[0])
+                self._draw_quad(programs, texture, quad, panel.opacity, eyes, on_screen=True)
+
+    def _draw_quad(
+        self, programs: ShaderLibrary, texture: Any, corners: tuple[Array, Array, Array], opacity: float,
+        eyes: tuple[Eye, ...], on_screen: bool = False,
+    ) -> None:  # fmt: skip
         program = programs["panels"]
-        for panel in panels:
-            if not panel.lines or panel.opacity <= 0:
-                continue
-            in_world = isinstance(panel.place, Pose) or len(eyes) == 2
-            texture = self._texture(panel.lines, _WORLD_LINE_PX if in_world else panel.height_px, panel.title)
-            quad = np.zeros((3, 4), np.float32)
-            quad[:, :3] = _quad(panel, texture.size, eyes)
-            quad[:2, 3] = not in_world, panel.opacity
-            program["quad"].write(quad)
-            texture.use(2)
-            self._array.render(moderngl.TRIANGLE_STRIP, 4, instances=len(eyes))
+        if self._array is None:
+            self._array = self._ctx.vertex_array(program, [])
+        quad = np.zeros((3, 4), np.float32)
+        quad[:, :3] = corners
+        quad[:2, 3] = on_screen, opacity
+        program["quad"].write(quad)
+        texture.use(2)
+        self._array.render(moderngl.TRIANGLE_STRIP, 4, instances=len(eyes))
 
     def _texture(self, lines: tuple[str, ...], line_px: int, title: bool) -> Any:
         key = (lines, line_px, title)
         if key in self._textures:
             self._textures.move_to_end(key)
             return self._textures[key]
-        pixels = rasterise(lines, line_px, title)
-        texture = self._ctx.texture(pixels.shape[1::-1], 4, pixels.tobytes())
-        texture.repeat_x = texture.repeat_y = False
-        if line_px == _WORLD_LINE_PX:
-            texture.build_mipmaps()
-            texture.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
-        self._textures[key] = texture
+        texture = self._textures[key] = self._made(text_picture(lines, line_px, title))
         if len(self._textures) > _KEPT_TEXTURES:
             self._textures.popitem(last=False)[1].release()
+        return texture
+
+    def _board_texture(self, board: Board) -> Any:
+        pixels, texture = self._boards.get(board.name, (None, None))
+        if pixels is not board.pixels:
+            if texture is not None:
+                texture.release()
+            texture = self._made(board.pixels)
+            texture.build_mipmaps()
+            texture.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
+            self._boards[board.name] = board.pixels, texture
+        return texture
+
+    def _made(self, pixels: np.ndarray) -> Any:
+        texture = self._ctx.texture(pixels.shape[1::-1], 4, pixels.tobytes())
+        texture.repeat_x = texture.repeat_y = False
         return texture
 
     def forget_programs(self) -> None:
@@ -103,33 +98,28 @@ class TextPanels:
     def release(self) -> None:
         """Delete all GL objects."""
         self.forget_programs()
-        for texture in self._textures.values():
+        for texture in (*self._textures.values(), *(texture for _, texture in self._boards.values())):
             texture.release()
         self._textures.clear()
+        self._boards.clear()
 
 
-def _quad(panel: PanelText, pixels: tuple[int, int], eyes: tuple[Eye, ...]) -> tuple[Array, Array, Array]:
-    """Lower left corner, right edge and up edge of the panel: in world metres, or in clip space."""
-    if isinstance(panel.place, Pose):
-        return _standing(panel.place, pixels, panel.height_m / _WORLD_LINE_PX)
+def _on_screen(panel: PanelText, pixels: tuple[int, int], eye: Eye) -> tuple[Array, Array, Array]:
+    """Lower left corner, right edge and up edge of the panel in clip space."""
     across, above = _anchor(panel.place)
-    if len(eyes) == 2:
-        middle = (eyes[0].position + eyes[1].position) / 2
-        offset = maths.vec3(0.32 * across, 0.24 * above, -_HEADSET_DISTANCE_M)
-        ahead = maths.rotate(eyes[0].orientation, offset)
-        pose = Pose((middle + ahead).astype(np.float32), eyes[0].orientation)
-        return _standing(pose, pixels, _HEADSET_LINE_M / _WORLD_LINE_PX)
-    width, height = eyes[0].size
+    width, height = eye.size
     left = (width - pixels[0]) * (across + 1) / 2 - _MARGIN_PX * across
     bottom = (height - pixels[1]) * (above + 1) / 2 - _MARGIN_PX * above
     corner = maths.vec3(round(left) / width * 2 - 1, round(bottom) / height * 2 - 1, 0)
     return corner, maths.vec3(2 * pixels[0] / width, 0, 0), maths.vec3(0, 2 * pixels[1] / height, 0)
 
 
-def _standing(centre: Pose, pixels: tuple[int, int], metres_per_pixel: float) -> tuple[Array, Array, Array]:
-    right = maths.rotate(centre.orientation, maths.vec3(pixels[0] * metres_per_pixel, 0, 0))
-    up = maths.rotate(centre.orientation, maths.vec3(0, pixels[1] * metres_per_pixel, 0))
-    return (centre.position - right / 2 - up / 2).astype(np.float32), right, up
+def _standing(board: Board) -> tuple[Array, Array, Array]:
+    """Lower left corner, right edge and up edge of the board in world metres."""
+    width, height = board.size_m
+    right = maths.rotate(board.pose.orientation, maths.vec3(width, 0, 0))
+    up = maths.rotate(board.pose.orientation, maths.vec3(0, height, 0))
+    return (board.pose.position - right / 2 - up / 2).astype(np.float32), right, up
 
 
 def _anchor(place: Anchor) -> tuple[int, int]:

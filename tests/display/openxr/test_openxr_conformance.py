@@ -6,6 +6,7 @@ import pytest
 from sim_visit import Start
 from test_display_conformance import (  # noqa: F401
     test_a_frame_ends_even_when_drawing_fails,
+    test_boards_are_shown_or_left_to_the_picture,
     test_closing_twice_is_safe,
     test_frames_rise_strictly,
     test_it_is_a_display,

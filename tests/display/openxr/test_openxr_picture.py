@@ -13,14 +13,16 @@ from sim_runtime import SimulatedRuntime
 from sim_space import FOVS
 from sim_visit import Start, Visit
 
+from vrapp.core.display import Board
 from vrapp.core.maths import quat_from_yaw_pitch, vec3
 from vrapp.core.pose import NEAR_M, Pose
 from vrapp.core.scene import SceneArrays
-from vrapp.render.extras import FrameExtras, PanelText
+from vrapp.render.extras import FrameExtras
 from vrapp.render.renderer import Renderer
 
 pytestmark = [pytest.mark.gl, pytest.mark.usefixtures("no_screen")]
 SIZE = (96, 72)
+SIGN = np.full((8, 8, 4), 255, np.uint8)
 #: A quad that covers the left half of a view: two triangles, one of them wound the other way.
 _L, _R, _U, _D = (math.tan(a) for a in FOVS[0])
 HALF = (_L + _R) / 2
@@ -155,7 +157,7 @@ def test_what_is_written_over_the_world_leaves_depth_alone(
 ) -> None:
     shown = picture()
     before = shown.frame()[0].depth
-    shown.extras = FrameExtras(panels=(PanelText(("hello",), "centre"),), vignette=1.0)
+    shown.extras = FrameExtras(boards=(Board("sign", SIGN, Pose(vec3(0, 1.5, -1)), 0.5),), vignette=1.0)
     np.testing.assert_allclose(shown.frame()[0].depth, before, atol=1e-4)
 
 
