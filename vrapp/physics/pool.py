@@ -190,6 +190,7 @@ def _compile(moving: int, fixed: int) -> mujoco.MjModel:
         spec.add_mesh(name=f"hull{i}", uservert=seed)
         body = spec.worldbody.add_body(pos=[10.0 * i, _PARKED_M, 0])
         if i < moving:
+            body.gravcomp = 1.0  # parked; MuJoCo looks at gravcomp at all only where it compiled some
             body.add_freejoint()
         else:
             body.mocap = True

@@ -18,7 +18,7 @@ from vrapp.physics.hull import Hull, box_hull, hull_of
 from vrapp.physics.neighbours import Neighbourhood, resting_on
 from vrapp.physics.pool import BodyPool
 
-SUBSTEP_S = 1 / 240
+SUBSTEP_S = 1 / 180
 LONGEST_FRAME_S = 0.1  # a longer frame slows the world down rather than the world the frame
 _STILL_M_S, _STILL_RAD_S, _STILL_S = 0.06, 0.25, 0.3
 _HULLS_A_FRAME = 2  # about 1 ms each
@@ -120,11 +120,13 @@ class PhysicsWorld:
             return
         self._prepare(arrays, dt_s)
         self._right(arrays)
-        steps = max(1, round(dt_s / SUBSTEP_S))
+        loose = any(not moving.held for moving in self._moving.values())
+        steps = max(1, round(dt_s / SUBSTEP_S)) if loose else 1
         motions = self._motions(carried, dt_s)
         for i in range(steps):
             self._carry(motions, (i + 1) / steps)
-            self._pool.step(dt_s / steps)
+            if loose:  # what is held goes where the hands go
+                self._pool.step(dt_s / steps)
         for moving in list(self._moving.values()):
             if moving.held:
                 pose = moving.last = carried[moving.handle]
