@@ -32,6 +32,7 @@ class Button(IntFlag):
     POLICY = 256  # F2: next adaptation policy
     TELEPORT = 512  # held: aim; let go: jump there
     QUIT = 1024
+    MIRROR = 2048  # F3: one eye or both in the window of a headset
 
 
 class Valid(IntFlag):

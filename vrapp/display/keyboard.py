@@ -15,6 +15,7 @@ KEYS: dict[int, Button] = {
     glfw.KEY_HOME: Button.RECENTRE,
     glfw.KEY_F1: Button.PANEL,
     glfw.KEY_F2: Button.POLICY,
+    glfw.KEY_F3: Button.MIRROR,
     glfw.KEY_F12: Button.SCREENSHOT,
     glfw.KEY_T: Button.TELEPORT,
 }

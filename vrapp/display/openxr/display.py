@@ -55,6 +55,7 @@ class OpenXRDisplay:
         self._input = HeadsetOrDesk(self)
         self._worn: Headset | None = None  # the headset that this frame was begun on
         self._failure: xr.XrException | None = None  # met within the frame, dealt with after it
+        self._views: tuple[View, ...] = ()
         self._spare: list[Any] = []
         self._index = -1
         self.should_close = False
@@ -149,10 +150,11 @@ class OpenXRDisplay:
         if self._worn is None:
             return self._desk.views(snapshot)
         located: tuple[View, ...] | None = self._attempt(self._worn.locate_views)
-        if located is not None:
-            return located
-        guessed = views_of_head(snapshot.head, _GUESSED_FOV, self.size, 2)
-        return tuple(View(v.pose, v.fov, (0, 0, *self.size)) for v in guessed)
+        if located is None:
+            guessed = views_of_head(snapshot.head, _GUESSED_FOV, self.size, 2)
+            located = tuple(View(v.pose, v.fov, (0, 0, *self.size)) for v in guessed)
+        self._views = located
+        return located
 
     def show(self, boards: Sequence[Board]) -> Sequence[Board]:
         """In layers of their own while the headset is worn."""
@@ -211,7 +213,7 @@ class OpenXRDisplay:
             if failure is not None:
                 self._link.lose(failure)
             return
-        mirrored = self._mirror_eye(worn)
+        mirrored = self._draw_mirror(worn)
         # The frame is ended even after a failure: the runtime counts begun frames.
         try:
             worn.end_frame()
@@ -225,11 +227,11 @@ class OpenXRDisplay:
             self.overlay()
             self._mirror.show()
 
-    def _mirror_eye(self, worn: Headset) -> bool:
-        drawn = worn.drawn_framebuffer()
-        if self._mirror is None or drawn is None:
+    def _draw_mirror(self, worn: Headset) -> bool:
+        drawn = worn.drawn()
+        if self._mirror is None or not drawn or len(self._views) != len(drawn):
             return False
-        self._mirror.copy(drawn)
+        self._mirror.draw(drawn, self._views, worn.boards)
         return True
 
     def describe(self) -> str:
@@ -248,6 +250,9 @@ class OpenXRDisplay:
         """Session, instance, spare images, window: last made first. Safe to call twice."""
         self._link.close()
         self._release_spare()
+        if self._mirror is not None:
+            self._mirror.close()
+            self._mirror = None
         self._desk.close()
 
     # For HeadsetOrDesk.
@@ -267,6 +272,11 @@ class OpenXRDisplay:
         """The user asked for it at the window: the height of the eyes is measured again, too."""
         if self._link.headset is not None:
             self._link.headset.stage.measure_again()
+
+    def turn_mirror(self) -> None:
+        """The mirror shows both eyes, or the left one again."""
+        if self._mirror is not None:
+            self._mirror.both = not self._mirror.both
 
     def read(self, predicted_time_ns: int) -> InputSnapshot | None:
         """The headset's snapshot in this frame, None after a failure or without a headset."""

@@ -209,9 +209,9 @@ class Headset:
         self._drawn = True
         return target
 
-    def drawn_framebuffer(self) -> Any | None:
-        """The left eye's picture of this frame, until ``end_frame``; None where nothing was drawn."""
-        return self._picture.left() if self._drawn else None
+    def drawn(self) -> tuple[Any, ...]:
+        """Both eyes' framebuffers of this frame, until ``end_frame``; empty where nothing was drawn."""
+        return self._picture.framebuffers() if self._drawn else ()
 
     def end_frame(self) -> None:
         """Release what was acquired and submit it, or submit nothing; always ends what was begun."""

@@ -25,6 +25,9 @@ class HeadsetWithWindow(Protocol):
     def recentred(self) -> None:
         """The user asked for it."""
 
+    def turn_mirror(self) -> None:
+        """The user asked for both eyes in the window, or for one."""
+
     def read(self, predicted_time_ns: int) -> InputSnapshot | None:
         """The headset's snapshot, None where it has none in this frame."""
 
@@ -45,14 +48,18 @@ class HeadsetOrDesk:
     def __init__(self, display: HeadsetWithWindow) -> None:
         self._display = display
         self._last = InputSnapshot(0)
+        self._keys = Button(0)
 
     def poll(self, predicted_time_ns: int) -> InputSnapshot:
         """The headset's snapshot with the window's keys added, or the window's own."""
         desk = self._display.desk_input()
         from_desk = desk.poll(predicted_time_ns) if desk else None
         keys = from_desk.buttons if from_desk else Button(0)
-        if keys & Button.RECENTRE:
+        pressed, self._keys = keys & ~self._keys, keys
+        if pressed & Button.RECENTRE:
             self._display.recentred()
+        if pressed & Button.MIRROR:
+            self._display.turn_mirror()
         if self._display.worn:
             snapshot = self._last = self._worn(predicted_time_ns)
         elif from_desk is not None and not (self._display.deserted and self._last.source is SourceKind.HEADSET):

@@ -57,13 +57,13 @@ class StereoPicture:
 
     def acquire(self) -> Target:
         """The images of both eyes, to be drawn now."""
-        framebuffers = tuple(eye.framebuffer() for eye in self._colours)
+        framebuffers = self.framebuffers()
         depths = tuple(eye.names[eye.acquire()] for eye in self._depths)
         return Target(framebuffers, self._colours[0].format.shader_encodes, depths)
 
-    def left(self) -> Any:
-        """The left eye's framebuffer of this frame."""
-        return self._colours[0].framebuffer()
+    def framebuffers(self) -> tuple[Any, ...]:
+        """Those of this frame, left eye first."""
+        return tuple(eye.framebuffer() for eye in self._colours)
 
     def release(self) -> None:
         """Give all that was acquired to the compositor."""
