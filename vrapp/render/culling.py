@@ -5,6 +5,7 @@ Everything here is a handful of numpy operations over all objects: 10,000 cost a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -36,9 +37,9 @@ HAND_RADIUS_M = 0.15
 
 _ROW_BYTES = f"V{OBJECT_DTYPE.itemsize}"
 
-_LIVELY = np.isin(
-    np.arange(len(ObjectState)),
-    (ObjectState.GROWING, ObjectState.HELD, ObjectState.FLYING, ObjectState.SHRINKING),
+_GROWS, _TRAVELS = (
+    np.isin(np.arange(len(ObjectState)), states)
+    for states in ((ObjectState.GROWING, ObjectState.SHRINKING), (ObjectState.HELD, ObjectState.FLYING))
 )
 
 #: What each plane of a frustum takes of a clip matrix's rows: left, right, bottom, top, near.
@@ -80,10 +81,9 @@ def smoothstep(x: Array) -> Array:
 
 def frustum_planes(clip_from_world: Array) -> Array:
     """(5, 4) inward unit planes ``(normal, offset)`` of a (4, 4) matrix: four sides and the near plane."""
-    planes = _SIDES @ clip_from_world
-    normals = planes[:, :3]
-    unit: Array = planes / np.sqrt(np.einsum("pk,pk->p", normals, normals))[:, None]
-    return unit
+    rows = (_SIDES @ clip_from_world).tolist()
+    lengths = [math.hypot(a, b, c) for a, b, c, _ in rows]
+    return np.array([[x / length for x in row] for row, length in zip(rows, lengths, strict=True)], np.float32)
 
 
 def inside(planes: Array, centres: Array, radii: Array) -> np.ndarray:
@@ -128,10 +128,14 @@ class DrawList:
         self._reserve(count)
         # The store makes new views whenever an object comes; all that goes, goes through a change of state.
         if self._seen[0] is scene and self._seen[1] == arena.version:
-            touched = np.flatnonzero(_LIVELY[scene.state] | (scene.state != self._state[:n]))
-            if len(touched):
-                self._work_out(touched, scene, arena, ground_at)
-            self.moved = touched
+            differs = _GROWS[scene.state] | (scene.state != self._state[:n])
+            changed = differs.nonzero()[0]
+            if len(changed):
+                self._work_out(changed, scene, arena, ground_at)
+            travelling = (_TRAVELS[scene.state] & ~differs).nonzero()[0]
+            if len(travelling):
+                self._follow(travelling, scene, ground_at)
+            self.moved = np.concatenate((changed, travelling))
         else:
             before = self.rows[:n].copy(), self.mesh_id[:n].copy()
             before[0]["highlight"] = 0
@@ -141,7 +145,7 @@ class DrawList:
             self._mark[:n] = 0
             self._seen = scene, arena.version
         self._state[:n] = scene.state
-        marked = np.flatnonzero(scene.mark != self._mark[:n])
+        marked = (scene.mark != self._mark[:n]).nonzero()[0]
         if len(marked):
             self.rows["highlight"][marked] = HIGHLIGHTS[scene.mark[marked] & 15]
             self._mark[marked] = scene.mark[marked]
@@ -169,6 +173,13 @@ class DrawList:
         self.mesh_id[slots], self.radius[slots] = mesh_id, scene.radius[slots] * growth
         self.shown[slots] = shown & (growth > 0)
 
+    def _follow(self, slots: np.ndarray, scene: SceneArrays, ground_at: Callable[[Array], Array]) -> None:
+        """Only the pose of these has changed."""
+        position = scene.position[slots]
+        self.rows["position"][slots] = self.centre[slots] = position
+        self.rows["orientation"][slots] = scene.orientation[slots]
+        self.rows["ground_y"][slots] = ground_at(position)
+
     def _reserve(self, count: int) -> None:
         while len(self.rows) < count:
             for name in ("rows", "mesh_id", "centre", "radius", "shown", "_state", "_mark"):
@@ -178,8 +189,10 @@ class DrawList:
 
 def commands(arena: MeshArena, draws: DrawList, chosen: np.ndarray, level: np.ndarray, instances: int) -> np.ndarray:
     """(K,) of COMMAND_DTYPE for the rows ``chosen`` (in drawing order) at ``level`` (K,)."""
-    where = arena.levels[draws.mesh_id[chosen], level]
     out = np.empty(len(chosen), COMMAND_DTYPE)
+    if not len(chosen):
+        return out
+    where = arena.levels[draws.mesh_id[chosen], level]
     out["count"], out["instances"] = where["index_count"], instances
     out["first_index"], out["base_vertex"] = where["first_index"], where["base_vertex"]
     out["base_instance"] = chosen

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from vrapp.core import maths
+from vrapp.core import floats, maths
 from vrapp.core.maths import Array
 from vrapp.core.pose import NEAR_M, Fov, Pose, View
 from vrapp.render.daylight import Daylight
 
-_ORIGIN = np.zeros(3, np.float32)
+_LAST_ROW = [0.0, 0.0, 0.0, 1.0]
 _CLOUD_PERIOD_S = 10_000.0  # the clouds have drifted by whole tiles (sky.frag), so starting again does not show
 
 FRAME_DTYPE = np.dtype(
@@ -56,12 +56,16 @@ def place_eyes(views: tuple[View, ...], world_from_stage: Pose) -> tuple[Eye, ..
     for view in views:
         pose = world_from_stage @ view.pose
         projection, ray, height_tan = _lens(view.fov)
-        clip_from_world = projection @ maths.view_matrix(pose.position, pose.orientation)
-        ray_from_ndc = maths.matrices_from(_ORIGIN, pose.orientation) @ ray
+        right, up, back = floats.axes(pose.orientation.tolist())
+        at = pose.position.tolist()
+        view_from_world = [[*axis, -sum(map(float.__mul__, axis, at))] for axis in (right, up, back)]
+        clip_from_world = projection @ np.array([*view_from_world, _LAST_ROW], np.float32)
+        turn = [[*row, 0.0] for row in zip(right, up, back, strict=True)]
+        ray_from_ndc = np.array([*turn, _LAST_ROW], np.float32) @ ray
         _, _, width, height = view.viewport
         density = height / height_tan
-        size, at, turn = (width, height), pose.position, pose.orientation
-        eyes.append(Eye(at, turn, clip_from_world, ray_from_ndc, size, density, view.fov, view.hidden))
+        lens = (width, height), density, view.fov, view.hidden
+        eyes.append(Eye(pose.position, pose.orientation, clip_from_world, ray_from_ndc, *lens))
     return tuple(eyes)
 
 
@@ -81,23 +85,25 @@ class FrameBlock:
 
     def __init__(self, ctx: Any) -> None:
         self.values = np.zeros(1, FRAME_DTYPE)
+        self.row = self.values[0]  # a view
+        self.viewer: Array = self.row["viewer"][:3]  # likewise: the middle of the eyes, metres
         self._buffer = ctx.buffer(reserve=FRAME_DTYPE.itemsize, dynamic=True)
 
     def set_eyes(self, eyes: tuple[Eye, ...], time_s: float) -> None:
         """Cameras, their middle, and the time of the moving things."""
-        v = self.values[0]
+        v = self.row
         for i, eye in enumerate(eyes):
             v["clip_from_world"][i] = eye.clip_from_world.T
             v["ray_from_ndc"][i] = eye.ray_from_ndc.T
             v["eyes"][i, :3] = eye.position
-        v["viewer"][:3] = eyes[0].position if len(eyes) == 1 else (eyes[0].position + eyes[1].position) / 2
+        self.viewer[:] = eyes[0].position if len(eyes) == 1 else (eyes[0].position + eyes[1].position) / 2
         v["viewer"][3] = 1 / eyes[0].pixels_per_radian
         v["to_sun"][3] = time_s % _CLOUD_PERIOD_S
         v["counts"][0] = len(eyes)
 
     def set_daylight(self, light: Daylight) -> None:
         """Sun, sky, bounce, exposure and fog."""
-        v = self.values[0]
+        v = self.row
         v["to_sun"][:3] = light.to_sun
         v["sun"][:] = (*light.sun, light.exposure)
         v["zenith"][:] = (*light.zenith, light.fog_per_m)

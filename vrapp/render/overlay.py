@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import moderngl
@@ -26,7 +27,7 @@ def glyphs_of(extras: FrameExtras, kept: np.ndarray) -> np.ndarray:
     drawn += [(*ring.centre.tolist(), _RING, 0.0, 0.0, 0.0, ring.radius_m, *ring.colour, 1.0) for ring in extras.rings]
     for row in kept:
         x, y, z = row["position"].tolist()
-        top = y + float(np.linalg.norm(row["half_extent"])) + 0.10
+        top = y + math.hypot(*row["half_extent"].tolist()) + 0.10
         drawn.append((x, top, z, _KEPT, 0.0, 0.0, 0.0, 0.05, *_KEPT_COLOUR, 1.0))
     return np.array(drawn, np.float32).reshape(-1, 12).view(GLYPH_DTYPE)[:, 0]
 

@@ -136,11 +136,13 @@ class Scenery:
 
     def place(self, frame: FrameBlock) -> None:
         """Tell the frame block where the terrain is; the valley follows a viewer who leaves its middle."""
-        v = frame.values[0]
-        offset = v["viewer"][[0, 2]] - self._valley
-        if (away := float(np.linalg.norm(offset))) > _VALLEY_SLACK_M:
-            self._valley += offset * (1 - _VALLEY_SLACK_M / away)
-        v["terrain"][:] = (self._field.shape[0] * self._cell_m, *self._valley, self._cell_m)
+        x, _, z = frame.viewer.tolist()
+        middle_x, middle_z = self._valley.tolist()
+        if (away := math.hypot(x - middle_x, z - middle_z)) > _VALLEY_SLACK_M:
+            share = 1 - _VALLEY_SLACK_M / away
+            middle_x, middle_z = middle_x + (x - middle_x) * share, middle_z + (z - middle_z) * share
+            self._valley[:] = middle_x, middle_z
+        frame.row["terrain"] = (self._field.shape[0] * self._cell_m, middle_x, middle_z, self._cell_m)
 
     def draw_ground(self, programs: ShaderLibrary, eyes: int) -> None:
         """The ground; shadow atlas on unit 0."""

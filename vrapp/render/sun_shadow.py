@@ -59,7 +59,7 @@ class SunShadow:
 
     def place(self, frame: FrameBlock, viewer: Array, ahead: Array) -> None:
         """Centre the tiles around the viewer (3,), moved along the unit vector ``ahead`` (3,)."""
-        v, q = frame.values[0], self._quality
+        v, q = frame.row, self._quality
         v["shadow_texel"][3] = q.softness_m
         v["counts"][1] = len(q.half_m)
         for i, half in enumerate(q.half_m):
