@@ -91,6 +91,9 @@ class SimInput(SimBase):
     def focused(self) -> bool:
         raise NotImplementedError
 
+    def tell_profiles(self, session: Any) -> None:
+        raise NotImplementedError
+
     def extensions_on(self) -> set[str]:
         raise NotImplementedError
 
@@ -171,6 +174,9 @@ class SimInput(SimBase):
         if not self.focused():
             self.synced = None
             return R.SESSION_NOT_FOCUSED
+        if owner.fields.get("told") != self.profiles:
+            owner.fields["told"] = dict(self.profiles)
+            self.tell_profiles(session)
         self.synced = dict(self.inputs)
         return None
 
@@ -214,7 +220,8 @@ class SimInput(SimBase):
         out.contents.is_active = bool(self._values(session, info, _TYPES.POSE_INPUT))
 
     def xrGetCurrentInteractionProfile(self, session: Any, path: Any, out: Any) -> None:
-        out.contents.interaction_profile = self.path_of(self.profiles.get(self.text_of(path)) or "/none")
+        profile = self.profiles.get(self.text_of(path))
+        out.contents.interaction_profile = self.path_of(profile) if profile else xr.NULL_PATH
 
     def xrApplyHapticFeedback(self, session: Any, info: Any, feedback: Any) -> xr.Result | None:
         action = self.get(info.contents.action, "action")

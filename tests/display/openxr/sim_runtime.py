@@ -101,6 +101,9 @@ class SimulatedRuntime(SimFrames):
     def focused(self) -> bool:
         return self._running and self._state == S.FOCUSED
 
+    def tell_profiles(self, session: Any) -> None:
+        self._events.append(xr.EventDataInteractionProfileChanged(session=cast(session, xr.Session)))
+
     def extensions_on(self) -> set[str]:
         return self._on
 

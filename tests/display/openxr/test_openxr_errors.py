@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.gl, pytest.mark.usefixtures("no_screen")]
 OPTIONAL_AT_THE_START = (
     "xrEnumerateInstanceExtensionProperties", "xrEnumerateEnvironmentBlendModes", "xrGetVisibilityMaskKHR",
     "xrCreateHandTrackerEXT", "xrEnumerateDisplayRefreshRatesFB", "xrRequestDisplayRefreshRateFB",
-    "xrSuggestInteractionProfileBindings",
+    "xrSuggestInteractionProfileBindings", "xrGetCurrentInteractionProfile", "xrPathToString",
 )  # fmt: skip
 OPTIONAL_IN_THE_FRAME = ("xrLocateHandJointsEXT", "xrApplyHapticFeedback")
 AT_THE_END = ("xrEndSession", "xrRequestExitSession")

@@ -10,8 +10,9 @@ from sim_runtime import SimulatedRuntime
 from sim_visit import Start
 
 from vrapp.core.input import LEFT, RIGHT, Button, SourceKind, Valid
-from vrapp.core.maths import forward, quat_from_yaw_pitch, vec3
+from vrapp.core.maths import forward, quat_from_axis_angle, quat_from_yaw_pitch, quat_multiply, vec3
 from vrapp.core.pose import Pose
+from vrapp.display.openxr.profiles import HAND_PROFILE
 
 pytestmark = [pytest.mark.gl, pytest.mark.usefixtures("no_screen")]
 L, R = HANDS
@@ -204,6 +205,58 @@ def test_bare_hands_point_pinch_and_grab(
     assert hand.trigger == pytest.approx(strength)
     assert hand.aim.forward[2] < -0.5  # ahead, from the shoulder through the hand
     assert np.linalg.norm(hand.grip.orientation) == pytest.approx(1, abs=1e-5)
+
+
+def palm_before_eyes(runtime: SimulatedRuntime, pinched: bool, towards: bool = True) -> np.ndarray:
+    joints = hand_joints(runtime, pinched)
+    shift = runtime.bases[FLOOR].apply(vec3(0, 1.5, -0.45)) - joints[0, :3]
+    joints[:, :3] += shift
+    up = quat_from_axis_angle((1, 0, 0), -np.pi / 2 if towards else np.pi / 2)
+    joints[0, 4:] = quat_multiply(runtime.bases[FLOOR].orientation, up)
+    return joints
+
+
+@pytest.mark.parametrize("profile", [None, HAND_PROFILE])
+def test_a_bare_hand_calls_the_menu_by_a_pinch_before_the_eyes(
+    runtime: SimulatedRuntime, start: Start, profile: str | None
+) -> None:
+    runtime.hands_supported = True
+    runtime.profiles = dict.fromkeys(HANDS, profile)
+    runtime.inputs = {f"{R}/input/pinch_ext/value": 1.0, f"{R}/input/grasp_ext/value": 1.0}
+    visit = start()
+    runtime.joints[2] = palm_before_eyes(runtime, pinched=False)
+    assert not visit.frames(4).buttons & Button.MENU
+    runtime.joints[2] = palm_before_eyes(runtime, pinched=True)
+    called = visit.frame()
+    assert called.buttons & Button.MENU
+    assert (called.hands[RIGHT].trigger, called.hands[RIGHT].squeeze) == (0, 0)  # and grabs nothing
+    runtime.joints[2] = hand_joints(runtime, closed=True)  # turned away before the fingers open: once is once
+    assert visit.frame().buttons & Button.MENU
+    runtime.joints[2] = hand_joints(runtime, closed=False)
+    assert not visit.frame().buttons & Button.MENU
+    runtime.joints[2] = palm_before_eyes(runtime, pinched=True, towards=False)
+    assert not visit.frame().buttons & Button.MENU
+
+
+def test_fingers_around_a_controller_call_no_menu(runtime: SimulatedRuntime, start: Start) -> None:
+    runtime.hands_supported = True
+    visit = start()
+    runtime.joints[2] = palm_before_eyes(runtime, pinched=True)
+    assert not visit.frames(4).buttons & Button.MENU
+    runtime.profiles = dict.fromkeys(HANDS, HAND_PROFILE)  # laid down
+    assert visit.frames(3).buttons & Button.MENU
+
+
+def test_what_is_in_the_hands_is_on_record(
+    runtime: SimulatedRuntime, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    visit = start()
+    visit.frames(4)
+    assert f"{R}: /interaction_profiles/oculus/touch_controller." in caplog.text
+    runtime.profiles[R] = None
+    visit.frames(2)
+    assert f"{R}: nothing." in caplog.text
 
 
 def test_a_controller_in_a_tracked_hand_is_the_controller_with_joints(runtime: SimulatedRuntime, start: Start) -> None:

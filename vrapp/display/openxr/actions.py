@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from typing import Any
 
@@ -10,9 +11,21 @@ import xr
 from vrapp.core.input import Button
 from vrapp.core.pose import Pose
 from vrapp.display.openxr.owned import Owned
-from vrapp.display.openxr.profiles import ACTIONS, GAZE, GAZE_BINDING, GAZE_PROFILE, HANDS, PROFILES, Action, Kind
+from vrapp.display.openxr.profiles import (
+    ACTIONS,
+    GAZE,
+    GAZE_BINDING,
+    GAZE_PROFILE,
+    HAND_PROFILE,
+    HANDS,
+    PROFILES,
+    Action,
+    Kind,
+)  # fmt: skip
 from vrapp.display.openxr.results import nicety
 from vrapp.display.openxr.spaces import Stage
+
+_log = logging.getLogger(__name__)
 
 _TYPES = {
     Kind.POSE: xr.ActionType.POSE_INPUT,
@@ -38,6 +51,8 @@ class Controllers:
         self._spaces: dict[tuple[str, int], Any] = {}
         self._gaze_space: Any = None
         self._get_infos: dict[tuple[str, int | None], Any] = {}
+        self._instance = instance.handle
+        self.bare = [False, False]  # the hand itself is the controller
         with Owned() as made:
             self._make_actions(instance, made, gaze)
             self._suggest(instance, gaze)
@@ -98,6 +113,14 @@ class Controllers:
         """Take the controllers' state for this frame. Without the focus everything reads as inactive."""
         with suppress(xr.SessionNotFocused):
             xr.sync_actions(self._session, self._sync_info)
+
+    def look_at_profiles(self) -> None:
+        """Find out what is in each hand; the runtime says when that changes."""
+        for hand, path in enumerate(self._hands):
+            profile = xr.get_current_interaction_profile(self._session, path).interaction_profile
+            name = xr.path_to_string(self._instance, profile) if profile != xr.NULL_PATH else "nothing"
+            self.bare[hand] = name == HAND_PROFILE
+            _log.info("%s: %s.", HANDS[hand], name)
 
     def poses(self, hand: int, stage: Stage, xr_time: int) -> tuple[Pose, Pose] | None:
         """(grip, aim) in the stage, None where the controller is not tracked."""

@@ -21,6 +21,9 @@ _CURLING_TIPS = [15, 20, 25]  # middle, ring, little
 #: Distances at which a gesture is complete and at which it begins, metres.
 _PINCH_M = (0.015, 0.045)
 _GRASP_M = (0.045, 0.085)
+#: Palm and eyes towards each other within about 37 and 45 degrees, and thumb and index finger together: the menu.
+_PALM_TO_EYES, _EYES_TO_PALM = 0.8, 0.7
+_MENU_ON, _MENU_OFF = 0.9, 0.5
 #: From the eyes to each shoulder in the head's heading: the ray runs from there through the hand.
 _SHOULDER_M = maths.vec3(0.17, -0.25, 0.0)
 #: Palm joint to OpenXR's grip pose (-Z towards the thumb, +X out of the left and into the right palm).
@@ -68,6 +71,17 @@ def hand_from(joints: Array, head: Pose, hand: int) -> HandState:
     grip = palm @ Pose(orientation=_GRIP_FROM_PALM[hand])
     aim = Pose(joints[INDEX_PROXIMAL, :3], _pointing(joints[INDEX_PROXIMAL, :3], head, hand))
     return HandState(grip, aim, trigger=pinch_of(joints), squeeze=grasp_of(joints), joints=joints)
+
+
+def calls_menu(joints: Array, head: Pose, called: bool) -> bool:
+    """A bare hand's menu button: the palm before the eyes, and a pinch. ``called``: it did in the frame before."""
+    if pinch_of(joints) < (_MENU_OFF if called else _MENU_ON):
+        return False
+    if called:  # until the pinch opens, however the hand is turned meanwhile
+        return True
+    to_eyes = maths.normalise(head.position - joints[PALM, :3])
+    out_of_palm = maths.rotate(joints[PALM, 4:], maths.vec3(0, -1, 0))
+    return float(out_of_palm @ to_eyes) > _PALM_TO_EYES and float(head.forward @ -to_eyes) > _EYES_TO_PALM
 
 
 def pinch_of(joints: Array) -> float:

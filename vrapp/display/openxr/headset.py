@@ -119,6 +119,8 @@ class Headset:
             mask = cast(byref(event), POINTER(xr.EventDataVisibilityMaskChangedKHR)).contents
             if mask.session == self._session:
                 self._masks.refresh(int(mask.view_index))
+        elif kind == xr.StructureType.EVENT_DATA_INTERACTION_PROFILE_CHANGED.value:
+            self._input.look_at_profiles()
         elif kind == xr.StructureType.EVENT_DATA_USER_PRESENCE_CHANGED_EXT.value:
             self._take_presence(cast(byref(event), POINTER(xr.EventDataUserPresenceChangedEXT)).contents)
         elif kind == xr.StructureType.EVENT_DATA_EVENTS_LOST.value:

@@ -11,7 +11,7 @@ from vrapp.core.input import HAND_VALID, Button, HandState, InputSnapshot, Sourc
 from vrapp.core.maths import Array
 from vrapp.core.pose import Pose
 from vrapp.display.openxr.actions import Controllers
-from vrapp.display.openxr.hands import HandTracker, hand_from
+from vrapp.display.openxr.hands import HandTracker, calls_menu, hand_from
 from vrapp.display.openxr.owned import Owned
 from vrapp.display.openxr.results import nicety
 from vrapp.display.openxr.spaces import Stage
@@ -37,6 +37,7 @@ class HeadsetInput:
         head = Pose(maths.vec3(0, comfort.eye_height_m, 0))
         self._last = InputSnapshot(0, head, gaze=head, source=SourceKind.HEADSET)
         self._teleporting = False
+        self._calling = [False, False]  # the menu, with a bare hand
 
     def _track_hands(self, instance: Any, session: Any, made: Owned) -> None:
         trackers = []
@@ -60,6 +61,7 @@ class HeadsetInput:
         gaze = self._controllers.gaze(self._stage, xr_time) if attended else None
         valid |= left[1] | right[1] | (Valid.GAZE if gaze is not None else Valid(0))
         buttons |= self._teleport((left, right)[self._main][0])
+        buttons |= Button.MENU if any(self._calling) else Button(0)
         self._last = InputSnapshot(
             time_ns, head, (left[0], right[0]), buttons, valid, SourceKind.HEADSET, gaze if gaze is not None else head
         )  # fmt: skip
@@ -71,13 +73,21 @@ class HeadsetInput:
         if not attended:
             return resting, Valid(0)
         joints = self._joints(hand, xr_time)
+        self._calling[hand] = joints is not None and calls_menu(joints, head, self._calling[hand])
         valid = _JOINTS_VALID[hand] if joints is not None else Valid(0)
         poses = self._controllers.poses(hand, self._stage, xr_time)
         if poses is None:
             if joints is None:
                 return resting, valid
-            return hand_from(joints, head, hand), valid | HAND_VALID[hand]
+            state = hand_from(joints, head, hand)
+            if self._calling[hand]:
+                state = replace(state, trigger=0.0, squeeze=0.0)
+            return state, valid | HAND_VALID[hand]
         trigger, squeeze = (self._controllers.value(name, hand) for name in ("trigger", "squeeze"))
+        if not self._controllers.bare[hand]:
+            self._calling[hand] = False  # fingers around a controller may lie as in a pinch
+        elif self._calling[hand]:
+            trigger = squeeze = 0.0
         state = HandState(*poses, trigger, squeeze, self._controllers.stick(hand), joints)
         return state, valid | HAND_VALID[hand]
 
@@ -99,6 +109,11 @@ class HeadsetInput:
     def settle(self, stage: Stage, comfort: Comfort) -> None:
         """From now on poses are in ``stage``."""
         self._stage, self._main, self._teleporting = stage, comfort.main_hand, False
+
+    def look_at_profiles(self) -> None:
+        """The user has taken up other controllers, or laid them down."""
+        with nicety("The OpenXR runtime does not tell what is in the hands"):
+            self._controllers.look_at_profiles()
 
     def vibrate(self, hand: int, amplitude: float, duration_s: float) -> None:
         """A haptic pulse."""

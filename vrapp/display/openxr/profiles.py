@@ -83,6 +83,8 @@ _STICK = {"stick": ("input/thumbstick",), "more": ("input/thumbstick/click",)}
 _FACE_LEFT = {"keep": ("input/x/click",), "dismiss": ("input/y/click",)}
 _FACE_RIGHT = {"keep": ("input/a/click",), "dismiss": ("input/b/click",)}
 
+HAND_PROFILE = "/interaction_profiles/ext/hand_interaction_ext"
+
 PROFILES = (
     Profile(
         "/interaction_profiles/khr/simple_controller",
@@ -138,7 +140,7 @@ PROFILES = (
         core_since=(1, 1),
     ),
     Profile(
-        "/interaction_profiles/ext/hand_interaction_ext",
+        HAND_PROFILE,
         {**_POSES, "trigger": ("input/pinch_ext/value",), "squeeze": ("input/grasp_ext/value",)},
         extension="XR_EXT_hand_interaction",
         core_since=None,
