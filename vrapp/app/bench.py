@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from vrapp.app import hardware
 from vrapp.app.options import Options
+from vrapp.core.errors import CheckFailed
 
 Rows = list[dict[str, Any]]
 Summary = dict[str, float | None]
@@ -16,7 +18,7 @@ Bench = Callable[[Options], tuple[Rows, Summary, str | None]]
 
 
 def run(what: str, options: Options, json_path: Path | None) -> int:
-    """Run one bench and print its table; returns the exit code."""
+    """Run one bench and print its table; returns the exit code. CheckFailed where it checks, and something failed."""
     rows, summary, renderer = _bench(what)(options)
     _print(what, rows, summary)
     if json_path is not None:
@@ -28,11 +30,17 @@ def run(what: str, options: Options, json_path: Path | None) -> int:
             "summary": summary,
         }
         hardware.write_json(json_path, figures)
+    if failed := summary.get("checks_failed"):
+        raise CheckFailed(f"bench {what}: {failed:.0f} of its checks failed; the table above tells which.")
     return 0
 
 
 def _bench(what: str) -> Bench:
     """Each bench lives in a module of its own, imported when it runs."""
+    if what == "frame beside panda3d":
+        from vrapp.app.bench_peer import frame_beside
+
+        return frame_beside
     if what == "frame":
         from vrapp.app.bench_frame import frame
 
@@ -45,6 +53,10 @@ def _bench(what: str) -> Bench:
         from vrapp.app.bench_generate import generate
 
         return generate
+    if what == "soak":
+        from vrapp.app.bench_soak import soak
+
+        return soak
     from vrapp.app.bench_record import record
 
     return record
@@ -55,12 +67,14 @@ def _print(what: str, rows: Sequence[Mapping[str, Any]], summary: Mapping[str, f
     from rich.table import Table
 
     console = Console()
-    table = Table(title=f"bench {what}")
-    for name in rows[0]:
-        table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
-    console.print(table)
+    for _, alike in groupby(rows, key=tuple):  # rows with the same columns
+        same = list(alike)
+        table = Table(title=f"bench {what}")
+        for name in same[0]:
+            table.add_column(name, justify="left" if isinstance(same[0][name], str) else "right")
+        for row in same:
+            table.add_row(*(_cell(value) for value in row.values()))
+        console.print(table)
     for name, value in summary.items():
         console.print(f"{name}: {_cell(value)}")
 

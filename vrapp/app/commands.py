@@ -13,7 +13,7 @@ from vrapp.app.options import MAX_SEED, Options, check_outputs, parse_options
 from vrapp.app.program import program
 from vrapp.core.errors import UsageError
 
-BENCHES = ("frame", "generate", "scale", "record")
+BENCHES = ("frame", "generate", "scale", "record", "soak")
 TRAINED = ("objects", "dense")
 
 
@@ -62,6 +62,14 @@ def bench(words: Sequence[str]) -> int:
     parser = Parser(f"bench {what}", "Measures this machine; prints p50 and p99 and names the hardware.")
     parser.add_argument("--json", metavar="P.json", type=output_file("--json", ".json"), help="write the figures there")
     _add_seed_and_weights(parser)
+    if what == "frame":
+        help_ = "compare with it, too: peer_ratio is our frame time over its own (below 1: ours is faster)"
+        parser.add_argument("--peer", metavar="ENGINE", type=one_of("--peer", ("panda3d",)), help=help_)
+    if what == "soak":
+        seconds = real("--seconds", 1, 1e6, "seconds")
+        parser.add_argument("--seconds", metavar="S", type=seconds, help="of simulated time (3600)")
+        rate = real("--rate", 5, 1000, "frames a second")
+        parser.add_argument("--rate", metavar="HZ", type=rate, help="simulated frames a second (20)")
     found = parser.parse(rest)
     if found.json:
         outputs.check_file(found.json, "--json")
@@ -69,7 +77,10 @@ def bench(words: Sequence[str]) -> int:
     _keep_products_on_this_thread()
     from vrapp.app import bench as bench_module
 
-    return bench_module.run(what, Options(seed=found.seed, weights=found.weights), found.json)
+    asked = {"seconds": found.seconds, "pace_hz": found.rate} if what == "soak" else {}
+    if what == "frame" and found.peer:
+        what = f"frame beside {found.peer}"
+    return bench_module.run(what, Options(seed=found.seed, weights=found.weights, **asked), found.json)
 
 
 def train(words: Sequence[str]) -> int:

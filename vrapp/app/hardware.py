@@ -51,10 +51,10 @@ def _memory_gib() -> float | None:
         return None
 
 
-def resident_mb() -> float | None:
-    """Memory of this process in MB, None where the system does not tell."""
+def resident_mb(process: int | None = None) -> float | None:
+    """Memory of a process (of this one) in MB, None where the system does not tell."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(Path(f"/proc/{process or 'self'}/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):
         return None
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -134,8 +134,11 @@ class MeshArena:
         """GPU bytes of both buffers."""
         return self._vertices.bytes_capacity + self._indices.bytes_capacity
 
-    def vertex_array(self, program: Any) -> Any:
-        """The arena's vertex array for a program, with the attributes that it reads; made anew after growth."""
+    def vertex_array(self, program: Any, *more: tuple[Any, ...]) -> Any:
+        """The arena's vertex array for a program, with the attributes that it reads; made anew after growth.
+
+        ``more``: other buffers of it as ModernGL takes them, the same at every call.
+        """
         version = (self._vertices.version, self._indices.version)
         known = self._vertex_arrays.get(program.glo)
         if known and known[0] == version:
@@ -144,7 +147,7 @@ class MeshArena:
             known[1].release()
         parts = [f if name in program else f"{f[0]}x{f[-1]}" for name, f in _VERTEX_LAYOUT.items()]
         names = [name for name in _VERTEX_LAYOUT if name in program]
-        layout = [(self._vertices.buffer, " ".join(parts), *names)]
+        layout = [(self._vertices.buffer, " ".join(parts), *names), *more]
         array = self._ctx.vertex_array(program, layout, self._indices.buffer, index_element_size=_INDEX_BYTES)
         self._vertex_arrays[program.glo] = (version, array)
         return array
