@@ -16,6 +16,8 @@ from vrapp.display.offscreen import OffscreenDisplay
 from vrapp.display.open import DisplayOptions, open_display
 from vrapp.display.openxr import probe
 
+MANIFEST = '{"runtime": {"library_path": "libruntime.so"}}'  # found by the system's own search
+
 OPTIONS = DisplayOptions(FixedClock(), (64, 48))
 
 
@@ -99,7 +101,7 @@ class TestProbe:
 
     def test_finds_the_manifest(self, tmp_path: Path) -> None:
         assert probe.active_runtime() is None
-        (tmp_path / "active_runtime.json").write_text("{}")
+        (tmp_path / "active_runtime.json").write_text(MANIFEST)
         assert probe.require_runtime() == tmp_path / "active_runtime.json"
 
     def test_the_variable_comes_first(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -115,17 +117,22 @@ class TestProbe:
         (tmp_path / "bin").mkdir()
         (tmp_path / "bin" / "libruntime.so").touch()
         assert probe.require_runtime() == manifest
-        manifest.write_text('{"runtime": {"library_path": "libruntime.so"}}')  # found by the system's own search
+        manifest.write_text(MANIFEST)
         assert probe.require_runtime() == manifest
 
+    def test_a_manifest_that_cannot_be_read(self, tmp_path: Path) -> None:
+        (tmp_path / "active_runtime.json").write_text('{"runtime": {"library_pa')
+        with pytest.raises(DisplayUnavailable, match=r"cannot be read .* install the runtime again"):
+            probe.require_runtime()
+
     def test_no_libgl_is_said_before_xr_is_imported(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        (tmp_path / "active_runtime.json").write_text("{}")
+        (tmp_path / "active_runtime.json").write_text(MANIFEST)
         monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
         with pytest.raises(DisplayUnavailable, match="libGL"):
             probe.require_runtime()
 
     def test_a_broken_package_is_a_sentence(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        (tmp_path / "active_runtime.json").write_text("{}")
+        (tmp_path / "active_runtime.json").write_text(MANIFEST)
         monkeypatch.setitem(sys.modules, "vrapp.display.openxr.display", None)
         with pytest.raises(DisplayUnavailable, match=r"pyopenxr cannot be loaded .* install it again"):
             probe.open_headset(FixedClock(), (64, 48), "test")

@@ -106,11 +106,12 @@ def openxr(_: Path | None) -> Finding:
     from vrapp.display.openxr.report import report
 
     found = report()
-    what = ", ".join(filter(None, (found.runtime, found.system, *found.extensions)))
+    offers, lacks = (f"{verb} {', '.join(what)}" if what else "" for verb, what in
+                     (("with", found.offers), ("without", found.lacks)))  # fmt: skip
+    what = "; ".join(filter(None, (found.runtime, found.headset, offers, lacks, found.problem.rstrip("."))))
     where = f" [{found.manifest}]" if found.manifest else ""
     if found.problem:
-        said = f"{what}: {found.problem}" if what else found.problem
-        return Finding(WARN, said + where, "install and start a runtime and connect a headset, to use one")
+        return Finding(WARN, what + where, "a window does as well; for a headset see 'In a headset' in README.md")
     return Finding(OK, what + where)
 
 

@@ -48,6 +48,7 @@ class TraceInput:
         self._valid: list[int] = records["valid"].tolist()
         self._fingers = _fingers(records)
         self._positions = _stacked(records, "position")
+        self._steps = np.diff(self._positions, axis=0)
         self._orientations = _stacked(records, "orientation")
         self._angles, self._over_sines = _arcs(self._orientations)
         self._glides = _glides(times_ns, records["valid"])
@@ -101,10 +102,11 @@ class TraceInput:
         positions, orientations = self._positions[index], self._orientations[index]
         if since_ns > 0 and self._glides[index]:
             share = since_ns / (self._times_ns[index + 1] - self._times_ns[index])
-            positions = positions + (self._positions[index + 1] - positions) * np.float32(share)
+            positions = positions + self._steps[index] * share
             weights = np.sin(self._angles[index] * np.array([[1 - share], [share]], np.float32))
             weights *= self._over_sines[index]
-            orientations = np.einsum("kp,kpq->pq", weights, self._orientations[index : index + 2])
+            parts = weights[:, :, None] * self._orientations[index : index + 2]
+            orientations = parts[0] + parts[1]
         return list(map(Pose, positions, orientations))
 
     def _pressed(self, index: int) -> tuple[int, list[list[float]]]:

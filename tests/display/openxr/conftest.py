@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sim_install import in_place_of_raw_functions
+from sim_install import MANIFEST, in_place_of_raw_functions
 from sim_runtime import SimulatedRuntime
 from sim_visit import Start, Visit
 
@@ -16,7 +16,7 @@ from vrapp.core.clock import FixedClock
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedRuntime]:
     """In place of the raw functions; fails the test on any call that a conformant program never makes."""
     manifest = tmp_path / "runtime.json"
-    manifest.write_text("{}")
+    manifest.write_text(MANIFEST)
     monkeypatch.setenv("XR_RUNTIME_JSON", str(manifest))
     simulated = SimulatedRuntime()
     with in_place_of_raw_functions(simulated):

@@ -15,6 +15,9 @@ from pathlib import Path
 import xr
 from sim_runtime import SimulatedRuntime
 
+#: Of a runtime whose library the system would look for by name; nobody does while the raw functions are replaced.
+MANIFEST = '{"file_format_version": "1.0.0", "runtime": {"library_path": "libsimulated.so"}}'
+
 _SHIM = r"""
 #include <stddef.h>
 #include <stdint.h>

@@ -84,6 +84,13 @@ class SimulatedRuntime(SimFrames):
             xr.EventDataVisibilityMaskChangedKHR(session=session, view_configuration_type=stereo, view_index=eye)
         )
 
+    def change_rate(self, hz: float) -> None:
+        """In the runtime's settings."""
+        before, self.period_ns = 1e9 / self.period_ns, round(1e9 / hz)
+        self._events.append(
+            xr.EventDataDisplayRefreshRateChangedFB(from_display_refresh_rate=before, to_display_refresh_rate=hz)
+        )
+
     def recentre(self, kind: xr.ReferenceSpaceType, base: Pose) -> None:
         """By the user, through the runtime: ``kind`` lies there from now on."""
         session = cast(self.alive("session")[0], xr.Session)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import xr
+from sim_install import MANIFEST
 from sim_runtime import SimulatedRuntime
 from sim_visit import Start
 
@@ -154,7 +155,7 @@ def test_the_runtime_is_stopped_and_started_again(runtime: SimulatedRuntime, sta
         visit.wait_s(10)
         visit.frames(1)
     assert "manifest" in (visit.display.lost or "")
-    manifest.write_text("{}")
+    manifest.write_text(MANIFEST)
     visit.wait_s(40)
     visit.frames(5)
     assert visit.counts[-1] == 2

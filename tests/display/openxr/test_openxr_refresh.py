@@ -41,3 +41,17 @@ class TestRequest:
         visit = start(wishes=Wishes(refresh_hz=90.0))
         visit.frames(4)
         assert visit.counts[-1] == 2
+
+    def test_another_rate_in_the_middle_is_followed(self, runtime: SimulatedRuntime, start: Start) -> None:
+        """By the user, in the runtime's settings: the frames' own period tells, whatever events there are."""
+        visit = start()
+        visit.frames(4)
+        runtime.change_rate(72.0)
+        visit.frames(2)
+        timing = visit.display.begin_frame()
+        visit.display.end_frame()
+        following = visit.display.begin_frame()
+        visit.display.end_frame()
+        assert following.period_ns == round(1e9 / 72)
+        assert following.predicted_time_ns - timing.predicted_time_ns == following.period_ns  # nothing is late
+        assert visit.display.lost is None

@@ -31,6 +31,7 @@ _VERSIONS = ((1, 1), (1, 0))
 class Instance:
     """``handle``, ``system_id``, and what runtime and system can do. Made again after InstanceLost.
 
+    ``extensions`` are in use, ``offered`` is all that the runtime has.
     ``hand_tracking``, ``eye_gaze`` and ``user_presence`` are what the *system* supports: an extension may be
     offered by a runtime whose headset has no such sensor.
     """
@@ -45,7 +46,7 @@ class Instance:
         if missing := [name for name in required if name not in offered]:
             raise DisplayUnavailable(_without_opengl(missing[0], surfaceless))
         wanted = (*required, *(name for name in OPTIONAL_EXTENSIONS if name in offered))
-        self.extensions = frozenset(wanted)
+        self.extensions, self.offered = frozenset(wanted), frozenset(offered)
         self.system_id = 0  # XR_NULL_SYSTEM_ID until there is a headset
         self.hand_tracking = self.eye_gaze = self.user_presence = False
         self.system_name = ""

@@ -14,7 +14,7 @@ from vrapp.core.errors import DisplayUnavailable, GraphicsError
 from vrapp.display.openxr.headset import Headset
 from vrapp.display.openxr.instance import Instance
 from vrapp.display.openxr.probe import require_runtime
-from vrapp.display.openxr.results import Remedy, describe, remedy_for
+from vrapp.display.openxr.results import Remedy, explain, remedy_for
 from vrapp.display.openxr.wishes import Wishes
 
 _log = logging.getLogger(__name__)
@@ -25,21 +25,6 @@ _SLOWEST_RETRY_NS = 30_000_000_000
 _MOST_FAILURES = 5
 _NEVER_NS = 2**63 - 1
 _OF_LAYERS = (xr.LayerInvalidError, xr.ValidationFailureError, xr.SwapchainRectInvalidError)
-
-_SENTENCES = {
-    Remedy.WAIT: "No headset is connected to the OpenXR runtime; connect and switch it on",
-    Remedy.INSTANCE: "The OpenXR runtime is not running or fails; start it (SteamVR, monado-service, WiVRn or the "
-    "headset's own program)",
-    Remedy.SESSION: "The headset's session was lost",
-    Remedy.STOP: "The OpenXR runtime cannot show this program",
-}
-_ADVICE: dict[type[xr.XrException], str] = {
-    xr.GraphicsDeviceInvalidError: "; start it on the graphics card that the headset is connected to",
-    xr.ApiVersionUnsupportedError: "; update the runtime",
-    xr.ExtensionNotPresentError: "; update the runtime",
-    xr.FormFactorUnsupportedError: "; make a runtime for headsets the active one",
-    xr.SwapchainFormatUnsupportedError: "; update the runtime",
-}
 
 
 class HeadsetLink:
@@ -122,7 +107,7 @@ class HeadsetLink:
         self._close_headset()
         if remedy in (Remedy.INSTANCE, Remedy.STOP) or (remedy is Remedy.SESSION and self._failures):
             self._close_instance()
-        reason = f"{_SENTENCES[remedy]}{_ADVICE.get(type(error), '')} ({describe(error)})"
+        reason = explain(error)
         if remedy is not Remedy.WAIT:
             self._failures += 1
         if remedy is Remedy.STOP or self._failures > _MOST_FAILURES:

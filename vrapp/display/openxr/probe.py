@@ -77,8 +77,11 @@ def _library_of(manifest: Path) -> Path | None:
     """OpenXR Loader specification, "Runtime Manifest File Format". None where the system looks for it by name."""
     try:
         named = Path(json.loads(manifest.read_text("utf-8"))["runtime"]["library_path"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # the loader will say what it thinks of that
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise DisplayUnavailable(
+            f"The OpenXR runtime's manifest '{manifest}' cannot be read ({type(e).__name__}: {e}); "
+            "install the runtime again, or make another one the active one."
+        ) from e
     return manifest.resolve().parent / named if named.parent != Path() else None
 
 

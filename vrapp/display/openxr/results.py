@@ -49,6 +49,27 @@ def remedy_for(error: xr.XrException) -> Remedy:
     return _REMEDIES.get(type(error), Remedy.SESSION)
 
 
+_SENTENCES = {
+    Remedy.WAIT: "No headset is connected to the OpenXR runtime; connect and switch it on",
+    Remedy.INSTANCE: "The OpenXR runtime is not running or fails; start it (SteamVR, monado-service, WiVRn or the "
+    "headset's own program)",
+    Remedy.SESSION: "The headset's session was lost",
+    Remedy.STOP: "The OpenXR runtime cannot show this program",
+}
+_ADVICE: dict[type[xr.XrException], str] = {
+    xr.GraphicsDeviceInvalidError: "; start it on the graphics card that the headset is connected to",
+    xr.ApiVersionUnsupportedError: "; update the runtime",
+    xr.ExtensionNotPresentError: "; update the runtime",
+    xr.FormFactorUnsupportedError: "; make a runtime for headsets the active one",
+    xr.SwapchainFormatUnsupportedError: "; update the runtime",
+}
+
+
+def explain(error: xr.XrException) -> str:
+    """What is wrong and what to do, as a clause without its full stop."""
+    return f"{_SENTENCES[remedy_for(error)]}{_ADVICE.get(type(error), '')} ({describe(error)})"
+
+
 #: After these nothing works any more.
 _LOSSES = (xr.SessionLostError, xr.InstanceLostError, xr.SessionLossPending)
 
