@@ -49,6 +49,12 @@ def axes(q: Sequence[float]) -> tuple[Vector, Vector, Vector]:
     )
 
 
+def forward(q: Sequence[float]) -> Vector:
+    """Where a pose with orientation ``q`` looks: its -Z axis."""
+    x, y, z, w = q
+    return -2 * (x * z + y * w), 2 * (x * w - y * z), 2 * (x * x + y * y) - 1
+
+
 def normalise(q: Sequence[float]) -> Quaternion:
     """``q`` at unit length; a zero stays zero."""
     x, y, z, w = q

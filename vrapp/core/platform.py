@@ -5,13 +5,15 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import select
 import signal
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import reduction
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,18 @@ def usable_cores() -> int:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def poller(connection: Connection) -> Callable[[], bool]:
+    """A question to ask in every frame: has ``connection`` something to read, or ended? Never waits.
+
+    ``Connection.poll`` makes a selector for every call: 60 µs in a frame, against 5.
+    """
+    if not hasattr(select, "poll"):
+        return connection.poll
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return lambda: bool(waiting.poll(0))
 
 
 def die_with_parent() -> None:

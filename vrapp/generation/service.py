@@ -18,7 +18,7 @@ import numpy as np
 
 from vrapp.core.errors import WorkerDied
 from vrapp.core.generation import GeneratedObject, GenerationRequest, GeneratorFigures
-from vrapp.core.platform import SharedBlock, children_ignore_interrupts, usable_cores
+from vrapp.core.platform import SharedBlock, children_ignore_interrupts, poller, usable_cores
 from vrapp.generation.packing import read_mesh
 from vrapp.generation.worker import PACES, Answer, Batch, Crashed, Job, Pace, Refused, Settings, Started, run_worker
 
@@ -229,6 +229,7 @@ class WorkerGenerator:
         first = self._deaths_in_a_row == 0  # after a death one by one, to find the request that causes it
         settings = replace(self._settings, may_merge=self._settings.may_merge and first)
         self._pipe, theirs = context.Pipe()
+        self._has_message = poller(self._pipe)
         self._process = context.Process(
             target=run_worker, args=(theirs, self._block, settings), name="vrapp-generator", daemon=True
         )
@@ -258,7 +259,7 @@ class WorkerGenerator:
         if self.state in {State.STOPPED, State.CLOSED}:
             return
         try:
-            while self._pipe.poll():
+            while self._has_message():
                 self._on_message(self._pipe.recv())
         except (EOFError, OSError):
             self._on_death()

@@ -24,6 +24,7 @@ POINT_REACH_M = 40.0
 THROW_M_S = 0.8  # slower is laid down, not thrown
 LOST_NS = 500_000_000  # a hand that is not tracked for so long lets go
 EYES = -1  # among the hands, 0 and 1
+_LOOK_NS = 30_000_000  # between two questions what the eyes are at; they rest on things for tenths of a second
 _CHEST_BELOW_HEAD = np.array([0, 0.25, 0], np.float32)
 # As ints: Python's flags are slow to combine.
 _PICKS = ((int(Button.KEEP), Act.KEEP), (int(Button.DISMISS), Act.DISMISS), (int(Button.MORE), Act.MORE))
@@ -44,6 +45,7 @@ class Interaction:
         self.two_handed: TwoHanded | None = None
         self._rest = (Dwell(), Dwell())
         self._gaze = Dwell()
+        self._looked_ns = -_LOOK_NS
         self._choice = ChoiceSet()
         self._buttons = 0
         self._shared = Pose()  # of what both hands hold
@@ -100,8 +102,13 @@ class Interaction:
         eye = world_from_stage @ snapshot.gaze if gaze else self.head
         around = Surroundings(arrays, self.head.position)
         self._choice.update(around, self.head, now_ns)
-        seen = self._aim(around, eye)
-        self.gazed = NO_HANDLE if EYES in self.occupied else looked_at(around, eye, seen)
+        looks = not 0 <= now_ns - self._looked_ns < _LOOK_NS
+        seen = self._aim(around, [eye] if looks else [])
+        if looks:
+            self._looked_ns = now_ns
+            self.gazed = looked_at(around, eye, *seen)
+        if EYES in self.occupied:
+            self.gazed = NO_HANDLE
         for hand, edge, state in zip(self.hands, edges, snapshot.hands, strict=True):
             self._update_hand(hand, edge, state, arrays, dt_s, now_ns, events)
         self._update_two_hands(arrays, now_ns, events)
@@ -157,17 +164,18 @@ class Interaction:
         hand = snapshot.hands[index]
         return bool(int(snapshot.valid) & _HAND_VALID[index]) and hand.grip.sound and hand.aim.sound
 
-    def _aim(self, around: Surroundings, eye: Pose) -> Hit | None:
-        """Set what each empty hand is at: what the palm touches, else the ray meets. Returns what the eye meets."""
+    def _aim(self, around: Surroundings, eyes: list[Pose]) -> list[Hit | None]:
+        """Set what each empty hand is at: what the palm touches, else the ray meets. Returns what the eyes meet."""
         free = [hand for hand in self.hands if hand.held == NO_HANDLE]
         able = [hand for hand in free if hand.tracked and hand.index not in self.occupied]
         touched = around.touched([hand.grip.position for hand in able], TOUCH_M)
-        seen, *met = around.met([eye, *(hand.aim for hand in able)], [LOOK_REACH_M, *(POINT_REACH_M for _ in able)])
+        rays = [*eyes, *(hand.aim for hand in able)]
+        met = around.met(rays, [LOOK_REACH_M] * len(eyes) + [POINT_REACH_M] * len(able))
         for hand in free:
             hand.hit = None
-        for hand, touch, ray in zip(able, touched, met, strict=True):
+        for hand, touch, ray in zip(able, touched, met[len(eyes) :], strict=True):
             hand.hit = touch or ray
-        return seen
+        return met[: len(eyes)]
 
     def _release(self, hand: Hand, now_ns: int) -> Event:
         handle = hand.held

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -20,11 +19,12 @@ from vrapp.core.scene import ObjectState, SceneArrays, handle_of
 
 _SLACK_M, _SLACK_SHARE = 0.02, 0.01  # boxes are so much larger for a ray, and by this share of the distance
 
-_Vector: TypeAlias = list[float]
+_Vector: TypeAlias = floats.Vector
+_ONES = np.ones(3, np.float32)
+_Row: TypeAlias = tuple[float, float, float, float, float]
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(NamedTuple):
     """What a ray met: slot and handle of the object, distance in metres and point in the world."""
 
     slot: int
@@ -56,31 +56,37 @@ class Surroundings:
 
     def __init__(self, arrays: SceneArrays, centre: Array) -> None:
         self.arrays = arrays
-        self._centre: _Vector = centre.tolist()
+        self._centre: _Vector = tuple(centre.tolist())
         # Rows x, y, z, 1 and x² + y² + z²: distances from planes and points are products with five numbers.
         self._terms = terms = np.empty((5, arrays.count), np.float32)
         np.subtract(arrays.position.T, centre[:, None], out=terms[:3])
         terms[3] = 1
-        np.einsum("kn,kn->n", terms[:3], terms[:3], out=terms[4])
+        np.matmul(_ONES, terms[:3] * terms[:3], out=terms[4])
 
     def met(self, rays: Sequence[Pose], reach_m: Sequence[float]) -> list[Hit | None]:
         """For each ray, along the -Z of a pose: the nearest object whose box it meets within ``reach_m``, or None.
 
         Boxes are 2 cm larger, and by 1 % of the distance: far small things can be pointed at.
         """
-        directions: list[_Vector] = [ray.forward.tolist() for ray in rays]
-        along = self._along(rays, directions)
-        apart2 = self._apart2([ray.position for ray in rays])
+        count = len(rays)
+        if not count:
+            return []
+        directions = [floats.forward(ray.orientation.tolist()) for ray in rays]
+        along_rows = [self._along_row(ray.position, d) for ray, d in zip(rays, directions, strict=True)]
+        apart_rows = [self._apart_row(ray.position) for ray in rays]
+        asked = np.array(along_rows + apart_rows, np.float32) @ self._terms
+        along, off2 = asked[:count], asked[count:]
         reach = np.abs(along)
         reach *= 2 * _SLACK_SHARE
         reach += self.arrays.radius + np.float32(2 * _SLACK_M)
-        close = apart2 - along * along < reach * reach
-        enter = along - reach
-        close &= along > -reach
-        which, slots = _pairs(close)
+        off2 -= along * along
+        close = (off2 < reach * reach).ravel().nonzero()[0]
+        far_m, slack_m = along.ravel()[close].tolist(), reach.ravel()[close].tolist()
         tasks: list[list[tuple[float, int]]] = [[] for _ in rays]
-        for ray, least_m, slot in zip(which.tolist(), enter[which, slots].tolist(), slots.tolist(), strict=True):
-            tasks[ray].append((least_m, slot))
+        for place, at_m, near_m in zip(close.tolist(), far_m, slack_m, strict=True):
+            if at_m > -near_m:  # else behind
+                ray, slot = divmod(place, self.arrays.count)
+                tasks[ray].append((at_m - near_m, slot))
         return [self._first(*task) for task in zip(rays, directions, reach_m, tasks, strict=True)]
 
     def touched(self, points: Sequence[Array], reach_m: float) -> list[Hit | None]:
@@ -88,8 +94,9 @@ class Surroundings:
         limit = self.arrays.radius + np.float32(reach_m)
         found: list[Hit | None] = [None] * len(points)
         best = [math.inf] * len(points)
-        which, slots = _pairs(self._apart2(points) < limit * limit)
-        for i, slot in zip(which.tolist(), slots.tolist(), strict=True):
+        near = self._apart2(points) < limit * limit
+        for place in near.ravel().nonzero()[0].tolist():  # numpy's own nonzero on two axes is 30 times as slow
+            i, slot = divmod(place, self.arrays.count)
             if not self._touchable(slot):
                 continue
             distance_m = _Box(self.arrays, slot).distance_m(points[i].tolist())
@@ -103,8 +110,9 @@ class Surroundings:
 
         The choice set of a pick (generation-notes.md): in view, within 8 m and at least 2° wide.
         """
-        along = self._along([eye], [eye.forward.tolist()])[0]
-        distance = np.sqrt(np.maximum(self._apart2([eye.position])[0], 1e-6))
+        rows = [self._along_row(eye.position, floats.forward(eye.orientation.tolist())), self._apart_row(eye.position)]
+        along, apart2 = np.array(rows, np.float32) @ self._terms
+        distance = np.sqrt(np.maximum(apart2, 1e-6))
         slots: np.ndarray = (along > math.cos(half_angle_rad) * distance).nonzero()[0]
         if not len(slots):
             return slots
@@ -113,23 +121,22 @@ class Surroundings:
         inside: np.ndarray = slots[touchable(self.arrays)[slots] & wide & (distance - radius <= reach_m)]
         return inside
 
-    def _along(self, rays: Sequence[Pose], directions: Sequence[_Vector]) -> Array:
-        """(R, N) metres from each ray's origin, along it, to the objects' centres."""
-        rows = []
-        for ray, (x, y, z) in zip(rays, directions, strict=True):
-            a, b, c = self._relative(ray.position)
-            rows.append((x, y, z, -(a * x + b * y + c * z)))
-        return np.array(rows, np.float32).reshape(-1, 4) @ self._terms[:4]
+    def _along_row(self, origin: Array, direction: _Vector) -> _Row:
+        """Times ``_terms``: metres from a ray's origin, along it, to the objects' centres."""
+        a, b, c = self._relative(origin)
+        x, y, z = direction
+        return x, y, z, -(a * x + b * y + c * z), 0.0
+
+    def _apart_row(self, point: Array) -> _Row:
+        """Times ``_terms``: squared metres from a point to the objects' centres."""
+        a, b, c = self._relative(point)
+        return -2 * a, -2 * b, -2 * c, a * a + b * b + c * c, 1.0
 
     def _apart2(self, points: Sequence[Array]) -> Array:
         """(P, N) squared metres from each point to the objects' centres."""
-        rows = []
-        for point in points:
-            a, b, c = self._relative(point)
-            rows.append((-2 * a, -2 * b, -2 * c, a * a + b * b + c * c, 1.0))
-        return np.array(rows, np.float32).reshape(-1, 5) @ self._terms
+        return np.array([self._apart_row(point) for point in points], np.float32).reshape(-1, 5) @ self._terms
 
-    def _relative(self, point: Array) -> tuple[float, float, float]:
+    def _relative(self, point: Array) -> _Vector:
         x, y, z = point.tolist()
         a, b, c = self._centre
         return x - a, y - b, z - c
@@ -153,12 +160,6 @@ class Surroundings:
             return None
         point = [a + b * distance_m for a, b in zip(origin, direction, strict=True)]
         return Hit(slot, handle_of(self.arrays, slot), distance_m, np.array(point, np.float32))
-
-
-def _pairs(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of what is True in (R, N): by numpy's own ``nonzero``, on two axes, 30 times as slow."""
-    rows, columns = np.divmod(chosen.reshape(-1).nonzero()[0], max(chosen.shape[1], 1))
-    return rows, columns
 
 
 class _Box:
