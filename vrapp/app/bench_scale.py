@@ -24,7 +24,7 @@ FRAMES = 60
 SIZE = (320, 180)  # small: the main thread is measured, not the rasteriser
 WARM_UP_OBJECTS, GENERATED_OBJECTS = 1_000, 600  # pages of every size class are there only after some hundreds
 _KEY = 0x5CA1E
-_SPREAD_M = 55.0
+_CELLS, _CELL_M = 115, 1.2  # 13,225 places
 
 
 def scale(options: Options) -> tuple[Rows, Summary, str | None]:
@@ -67,14 +67,18 @@ def _row(world: World, count: int, shapes: list[tuple[GeneratedObject, int]]) ->
 
 
 def _fill(world: World, count: int, shapes: list[tuple[GeneratedObject, int]]) -> None:
+    """Objects in random cells of a lattice, clear of what stands there: none inside another."""
     store = world.parts.store
     draw = rng.generator(world.options.seed, _KEY, count)
-    for i in range(len(store), count):
+    side = (np.arange(_CELLS) - _CELLS / 2 + 0.5) * _CELL_M
+    cells = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
+    taken = store.arrays().position[:, [0, 2]]
+    free = draw.permutation(cells[(np.abs(cells[:, None] - taken).max(2) > _CELL_M).all(1)])
+    for i, (x, z) in enumerate(free[: count - len(store)].tolist()):
         made, mesh_id = shapes[i % len(shapes)]
-        x, z = draw.uniform(-_SPREAD_M, _SPREAD_M, 2)
-        size = float(draw.uniform(0.4, 1.5))
+        size = float(draw.uniform(0.4, 1.0))
         pose = Pose(
-            maths.vec3(float(x), -float(made.mesh.box[0, 1]) * size, float(z)),
+            maths.vec3(x, -float(made.mesh.box[0, 1]) * size, z),
             maths.quat_from_axis_angle((0, 1, 0), float(draw.uniform(0, 6.28))),
         )
         handle = store.add(made, pose, size, mesh_id, 0, grown=True)
