@@ -31,7 +31,7 @@ from vrapp.core.input import InputSource
 from vrapp.display.open import OPENERS, DisplayOptions, Opener, open_display
 from vrapp.display.trace import TraceInput
 from vrapp.generation.bank import Bank
-from vrapp.generation.ground import make_ground
+from vrapp.generation.ground import Ground, make_ground
 from vrapp.generation.service import WorkerGenerator
 from vrapp.generation.weights import describe_weights
 from vrapp.interaction.gestures import Interaction
@@ -81,23 +81,23 @@ class World:
 
     def __init__(self, options: Options, owned: ExitStack) -> None:
         self._asked = options
+        land = make_ground(options.seed)  # before a display opens: the file may be damaged
         display, clock, reasons = _open(options)
         owned.callback(display.close)
         self.options = options = _completed(options, display, bool(reasons))
         self.clock = clock
         for line in (*reasons, display.describe()):
             log.info(line)
-        self.parts = self._build(options, display, owned)
+        self.parts = self._build(options, display, land, owned)
         self.loop = Loop(self.parts, clock.fixed)
         self.first_picture_s: float | None = None
         self.populated_s: float | None = None
 
-    def _build(self, options: Options, display: Display, owned: ExitStack) -> Parts:
+    def _build(self, options: Options, display: Display, land: Ground, owned: ExitStack) -> Parts:
         weights = options.weights or default_weights()
         fixed = self.clock.fixed
         renderer = Renderer(display.ctx, None if options.preset == "auto" else options.preset)
         owned.callback(renderer.release)
-        land = make_ground(options.seed)
         renderer.set_ground(land.heights, land.cell_m)
         generator: Generator = WorkerGenerator(weights, fixed_latency_frames=FIXED_LATENCY_FRAMES if fixed else None)
         owned.callback(generator.close)
