@@ -13,9 +13,11 @@ import xr
 from sim_base import R, Refused, T, Thing, handle_value, number, take_pose
 from sim_space import SimSpace
 
+from vrapp.core.clock import FixedClock
 from vrapp.core.pose import Pose
 
 S = xr.SessionState
+XR_AHEAD_NS = 1_000_000_007  # XrTime is a clock of its own
 
 
 @dataclass
@@ -51,10 +53,14 @@ class Frame:
 
 
 class SimFrames(SimSpace):
-    """``frames``: all that was submitted, with pixels where ``capture`` is on. Time is virtual."""
+    """``frames``: all that was submitted, with pixels where ``capture`` is on.
+
+    Time is virtual, and that of ``clock`` where the program shares one.
+    """
 
     def __init__(self) -> None:
         self.period_ns, self.now = 11_111_111, 5_000_000_000
+        self.clock: FixedClock | None = None
         self.formats = [0x8058, 0x8C43, 0x881A, 0x8CAC]
         self.blend_modes = [xr.EnvironmentBlendMode.OPAQUE]
         self.capture = self.refuses_depth = self.refuses_quads = self.broken_images = False
@@ -132,6 +138,9 @@ class SimFrames(SimSpace):
             if not self._running:
                 raise Refused(R.ERROR_SESSION_NOT_RUNNING)
         self.now += self.period_ns
+        if self.clock:
+            self.clock.sleep_until_ns(self.clock.now_ns() + self.period_ns)
+            self.now = self.clock.now_ns() + XR_AHEAD_NS
         self._waited += 1
         o = out.contents
         o.predicted_display_time, o.predicted_display_period = self.now, self.period_ns

@@ -12,7 +12,7 @@ from typing import Any
 
 import xr
 from sim_base import R, Refused, T, number
-from sim_frames import S, SimFrames
+from sim_frames import XR_AHEAD_NS, S, SimFrames
 from sim_space import Mask
 
 from vrapp.core.pose import Pose
@@ -191,7 +191,7 @@ class SimulatedRuntime(SimFrames):
 
     def xrConvertTimespecTimeToTimeKHR(self, instance: Any, timespec: Any, out: Any) -> None:
         t = timespec.contents
-        out[0] = t.tv_sec * 10**9 + t.tv_nsec + 1_000_000_007  # a clock of its own
+        out[0] = t.tv_sec * 10**9 + t.tv_nsec + XR_AHEAD_NS
 
     def xrStringToPath(self, instance: Any, text: bytes, out: Any) -> None:
         out[0] = self.path_of(text.decode())

@@ -57,7 +57,7 @@ class OpenXRDisplay:
         self._failure: xr.XrException | None = None  # met within the frame, dealt with after it
         self._views: tuple[View, ...] = ()
         self._spare: list[Any] = []
-        self._index = -1
+        self._index, self._shown_ns = -1, -(2**63)
         self.should_close = False
         self.size, self.view_count = self._desk.size, self._desk.view_count
         try:
@@ -107,9 +107,9 @@ class OpenXRDisplay:
             self.size, self.view_count = self._desk.size, self._desk.view_count
         self.should_close = self.should_close or self._desk.should_close
         self._index += 1
-        return FrameTiming(
-            self._index, timing.predicted_time_ns, timing.period_ns, timing.should_render, timing.wait_s
-        )  # fmt: skip
+        # A headset predicts farther ahead than the window: on a change time must not go back.
+        self._shown_ns = max(timing.predicted_time_ns, self._shown_ns + 1)
+        return FrameTiming(self._index, self._shown_ns, timing.period_ns, timing.should_render, timing.wait_s)
 
     def _follow_session(self) -> Headset | None:
         headset = self._link.headset
