@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import xr
 
 xr.api_layer.activate_core_validation_layer()
@@ -27,7 +28,10 @@ from sim_visit import Visit  # noqa: E402
 
 from vrapp.core.clock import FixedClock  # noqa: E402
 from vrapp.core.comfort import Comfort  # noqa: E402
+from vrapp.core.display import Board  # noqa: E402
 from vrapp.core.input import LEFT, RIGHT  # noqa: E402
+from vrapp.core.maths import vec3  # noqa: E402
+from vrapp.core.pose import Pose  # noqa: E402
 from vrapp.display.openxr.wishes import Wishes  # noqa: E402
 
 
@@ -46,6 +50,10 @@ def main() -> None:
     visit.display.begin_frame()
     visit.display.input().vibrate(RIGHT, 0.5, 0.05)
     visit.display.end_frame()
+    visit.boards = (Board("menu", np.full((8, 16, 4), 200, np.uint8), Pose(vec3(0, 1.5, -1)), 0.4),)
+    visit.display.settle(Comfort(left_handed=True))
+    visit.frames(2)
+    quads = [quad.size for quad in runtime.frames[-1].quads]
     hidden = [view.hidden.shape for view in visit.views]
     runtime.turn_lens_wheel(1, ([], []))
     runtime.tell_presence(False)
@@ -77,7 +85,7 @@ def main() -> None:
         json.dumps(
             {
                 "opened": opened, "valid": int(snapshot.valid), "grabbed": grabbed, "haptics": runtime.haptics,
-                "hidden": hidden, "hidden_later": hidden_later, "away": int(away), "depths": depths,
+                "hidden": hidden, "quads": quads, "hidden_later": hidden_later, "away": int(away), "depths": depths,
                 "idle": idle, "worn_again": worn_again, "back": back, "means": means, "breaches": runtime.breaches,
                 "leaks": runtime.leaks, "alive": len(runtime.things), "states": [s.name for s in runtime.states],
             }

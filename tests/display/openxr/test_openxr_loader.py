@@ -32,6 +32,7 @@ def test_a_whole_visit_is_valid(kind: str, tmp_path: Path, request: pytest.Fixtu
     assert (told["hidden"], told["hidden_later"]) == ([[3, 2], [3, 2]], None)
     assert told["away"] == 1 | 64
     assert told["depths"] == [[0, 1, math.inf, pytest.approx(0.05)]] * 2
+    assert told["quads"] == [[pytest.approx(0.4), pytest.approx(0.2)]]
     assert told["grabbed"] == 1
     assert told["haptics"] == [["/user/hand/right", 0.5, 50_000_000]]
     assert (told["idle"], told["worn_again"], told["back"]) == (1, 2, 2)
