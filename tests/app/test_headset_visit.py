@@ -22,9 +22,10 @@ from sim_runtime import SimulatedRuntime
 from sim_space import SPACES
 
 from tests.render.conftest import living
-from vrapp.app import cli, world
+from vrapp.app import bench_headset, cli, world
 from vrapp.app.loop import Loop
 from vrapp.app.menu_pages import Do, Meaning
+from vrapp.app.options import Options
 from vrapp.core.clock import FixedClock
 from vrapp.core.events import Act
 from vrapp.core.generation import GeneratedObject, GenerationRequest, GeneratorFigures
@@ -373,3 +374,19 @@ def test_leaving_by_the_runtimes_own_menu_ends_the_program_well(
 
     assert visit(script()) == 0
     assert len(recorded(tmp_path / "record")[0]) > 3
+
+
+def test_the_bench_compares_headset_and_offscreen(wearer: Wearer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ROUNDS", "FRAMES", "SETTLE_FRAMES"):
+        monkeypatch.setattr(bench_headset, name, 1)
+    rows, summary, renderer = bench_headset.headset(Options(size=(96, 64)))
+    assert [row["display"] for row in rows] == ["openxr", "offscreen"]
+    assert renderer is not None
+    expected = rows[0]["own_ms_p50"] - rows[1]["own_ms_p50"]
+    assert summary["openxr_over_offscreen_ms"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_bench_without_a_runtime_says_so_by_null(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XR_RUNTIME_JSON", "/nowhere/runtime.json")
+    _, summary, _ = bench_headset.headset(Options())
+    assert set(summary.values()) == {None}

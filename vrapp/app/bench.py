@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -35,31 +36,18 @@ def run(what: str, options: Options, json_path: Path | None) -> int:
     return 0
 
 
+#: Each bench lives in a module of its own, imported when it runs.
+_PLACES = {
+    "frame": ("bench_frame", "frame"), "frame beside panda3d": ("bench_peer", "frame_beside"),
+    "scale": ("bench_scale", "scale"), "generate": ("bench_generate", "generate"),
+    "record": ("bench_record", "record"), "headset": ("bench_headset", "headset"), "soak": ("bench_soak", "soak"),
+}  # fmt: skip
+
+
 def _bench(what: str) -> Bench:
-    """Each bench lives in a module of its own, imported when it runs."""
-    if what == "frame beside panda3d":
-        from vrapp.app.bench_peer import frame_beside
-
-        return frame_beside
-    if what == "frame":
-        from vrapp.app.bench_frame import frame
-
-        return frame
-    if what == "scale":
-        from vrapp.app.bench_scale import scale
-
-        return scale
-    if what == "generate":
-        from vrapp.app.bench_generate import generate
-
-        return generate
-    if what == "soak":
-        from vrapp.app.bench_soak import soak
-
-        return soak
-    from vrapp.app.bench_record import record
-
-    return record
+    module, name = _PLACES[what]
+    found: Bench = getattr(import_module(f"vrapp.app.{module}"), name)
+    return found
 
 
 def _print(what: str, rows: Sequence[Mapping[str, Any]], summary: Mapping[str, float | None]) -> None:

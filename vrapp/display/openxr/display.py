@@ -68,6 +68,11 @@ class OpenXRDisplay:
                 raise
 
     @property
+    def mirror_cpu_s(self) -> float:
+        """CPU seconds of the last frame inside the mirror's GL calls, where a software rasteriser works."""
+        return 0.0 if self._mirror is None else self._mirror.cpu_s
+
+    @property
     def lost(self) -> str | None:
         """Why there is no headset now; None while there is one."""
         return self._link.lost

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,11 +45,11 @@ _WHOLE = np.array([[-1, -1, 0, 1], [2, 0, 0, 0], [0, 2, 0, 0]], np.float32)
 class Mirror:
     """Shows the middle of each eye's picture, filling its part of the window without distortion.
 
-    ``both``: both eyes side by side, else the left one.
+    ``both``: both eyes side by side, else the left one. ``cpu_s``: CPU seconds in the last frame's GL calls.
     """
 
     def __init__(self, desk: DesktopDisplay) -> None:
-        self.both = False
+        self.both, self.cpu_s = False, 0.0
         self._window, ctx = desk.window, desk.ctx
         self._ctx: Any = ctx
         self._program = ctx.program(_VERTEX, _FRAGMENT)
@@ -59,6 +60,8 @@ class Mirror:
     def draw(self, eyes: Sequence[Any], views: Sequence[View], boards: Sequence[Board]) -> None:
         """Into the window's back buffer. ``eyes``: moderngl.Framebuffers, just drawn. Nothing while it is minimised."""
         width, height = self._window.framebuffer_size
+        before_s = time.thread_time()
+        self.cpu_s = 0.0
         if width == 0 or height == 0:
             return
         self._ctx.screen.use()
@@ -73,6 +76,7 @@ class Mirror:
         self._ctx.enable_only(moderngl.NOTHING)
         self._ctx.blend_func = moderngl.DEFAULT_BLENDING
         self._ctx.viewport = (0, 0, width, height)
+        self.cpu_s = time.thread_time() - before_s
 
     def _draw_eye(self, eye: Any, view: View, boards: Sequence[Board], shape: tuple[int, int]) -> None:
         (width, height), (x0, y0, x1, y1) = eye.size, crop(eye.size, shape)
@@ -109,7 +113,9 @@ class Mirror:
 
     def show(self) -> None:
         """Swap; returns at once, as the window has no vertical sync."""
+        before_s = time.thread_time()
         self._window.swap()
+        self.cpu_s += time.thread_time() - before_s
 
     def close(self) -> None:
         """Delete all GL objects; before the window goes. Safe to call twice."""

@@ -1,0 +1,113 @@
+"""``bench headset``: what a frame on a headset costs the main thread beyond the same frame offscreen.
+
+The thread's own CPU time of whole frames, from the display's wait to the submitted picture, without the GL work of
+the renderer and the mirror (a software rasteriser works inside those calls). Waiting costs no CPU time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+
+import numpy as np
+
+from vrapp.app.bench import Rows, Summary
+from vrapp.app.options import Options
+from vrapp.app.timers import percentiles
+from vrapp.app.world import World
+from vrapp.core.errors import DisplayUnavailable, GraphicsError
+from vrapp.core.input import InputSnapshot, SourceKind
+
+log = logging.getLogger(__name__)
+
+ROUNDS = 3
+FRAMES = 100
+SETTLE_FRAMES = 20
+MOST_FRAMES_UNTIL_WORN = 600
+
+
+class StillInput:
+    """Somebody who stands as they stood in one snapshot: the same user for the display without a headset."""
+
+    def __init__(self, snapshot: InputSnapshot) -> None:
+        self._snapshot = snapshot
+
+    def poll(self, predicted_time_ns: int) -> InputSnapshot:
+        """The same at any time."""
+        return replace(self._snapshot, time_ns=predicted_time_ns)
+
+    def vibrate(self, hand: int, amplitude: float, duration_s: float) -> None:
+        """Nobody feels it."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def headset(options: Options) -> tuple[Rows, Summary, str | None]:
+    """Headset and offscreen in turn, with the same world, user and size. Nulls where there is no headset."""
+    rows: Rows = []
+    renderer: str | None = None
+    for round_ in range(ROUNDS):
+        try:
+            row, size, snapshot = _on_headset(options)
+        except (DisplayUnavailable, GraphicsError) as e:
+            log.info(f"No headset: {e}")
+            return [{"display": "openxr", "own_ms_p50": None}], _summary([]), None
+        rows.append({"round": round_, "display": "openxr", **row})
+        row, renderer = _offscreen(options, size, snapshot)
+        rows.append({"round": round_, "display": "offscreen", **row})
+    return rows, _summary(rows), renderer
+
+
+def _on_headset(options: Options) -> tuple[dict[str, float], tuple[int, int], InputSnapshot]:
+    with ExitStack() as owned:
+        world = World(replace(options, display="openxr", clock="real", generator="off"), owned)
+        world.populate(time.perf_counter())
+        for _ in range(MOST_FRAMES_UNTIL_WORN):
+            if world.loop.snapshot.source is SourceKind.HEADSET and world.parts.display.view_count == 2:
+                return _measured(world), world.parts.display.size, world.loop.snapshot
+            world.loop.frame()
+    raise DisplayUnavailable("The headset is not worn; put it on and start again.")
+
+
+def _offscreen(options: Options, size: tuple[int, int], snapshot: InputSnapshot) -> tuple[dict[str, float], str]:
+    with ExitStack() as owned:
+        offscreen = replace(options, display="offscreen", clock="real", generator="off", stereo=True, size=size)
+        world = World(replace(offscreen, frames=1), owned)
+        world.populate(time.perf_counter())
+        world.parts.source = StillInput(snapshot)
+        return _measured(world), world.parts.renderer.renderer_name
+
+
+def _measured(world: World) -> dict[str, float]:
+    loop, parts = world.loop, world.parts
+    for _ in range(SETTLE_FRAMES):
+        loop.frame()
+    loop.timers.restart()
+    own = np.empty(FRAMES)
+    for i in range(FRAMES):
+        before = time.thread_time()
+        loop.frame()
+        mirror_s: float = getattr(parts.display, "mirror_cpu_s", 0.0)
+        own[i] = time.thread_time() - before - parts.renderer.draw_cpu_s - mirror_s
+    ms, wait = percentiles(own * 1e3), percentiles(loop.timers.wait_ms.values())
+    return {
+        "own_ms_p50": ms["p50"] or 0.0,
+        "own_ms_p99": ms["p99"] or 0.0,
+        "wait_ms_p50": wait["p50"] or 0.0,
+    }
+
+
+def _summary(rows: Rows) -> Summary:
+    def median(display: str) -> float | None:
+        found = [row["own_ms_p50"] for row in rows if row["display"] == display]
+        return round(float(np.median(found)), 4) if found else None
+
+    on, off = median("openxr"), median("offscreen")
+    return {
+        "own_ms_openxr": on,
+        "own_ms_offscreen": off,
+        "openxr_over_offscreen_ms": None if on is None or off is None else round(on - off, 4),
+    }
