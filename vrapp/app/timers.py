@@ -16,7 +16,8 @@ class Ring:
     """The last ``capacity`` numbers, and how many there were in all."""
 
     def __init__(self, capacity: int, columns: int = 0) -> None:
-        self._values = np.zeros((capacity, columns) if columns else capacity, np.float32)
+        # Written at once: pages touched one by one would look like a leak for the first minutes.
+        self._values = np.full((capacity, columns) if columns else capacity, 0, np.float32)
         self.total = 0
 
     def push(self, value: float | np.ndarray) -> None:
