@@ -166,6 +166,16 @@ def test_without_hands_the_head_points_and_waiting_clicks_once() -> None:
     assert user.menu.pulses == []
 
 
+def test_what_the_head_happens_to_point_at_as_the_menu_opens_is_not_clicked() -> None:
+    user = User(valid=Valid.HEAD)
+    user.open()
+    user.head = Pose(HEAD.position, look_at(HEAD.position, user.place_of(Do.PAUSE)))
+    user.menu._turn_to(Page.MAIN)  # it appears under the eyes
+    for _ in range(round(2 * DWELL_S / STEP_S)):
+        user.frame()
+    assert not user.menu.paused
+
+
 def test_leaving_asks_twice() -> None:
     user = User()
     user.open()

@@ -71,7 +71,7 @@ class Menu:
         self._pose = Pose()
         self._follow = LazyFollow(_DISTANCE_M, _BELOW_M)
         self._hovered: SheetButton | None = None
-        self._rested_s = 0.0
+        self._rested_s, self._fresh = 0.0, True
         self._pressing = [True, True]
         self._buttons = Button(0)
         self._dot, self._frame = dot_picture(), np.zeros((0, 0, 4), np.uint8)
@@ -148,7 +148,11 @@ class Menu:
         before, self._hovered = self._hovered, None
         if self.pointer is not None:
             self._hovered = next((b for b in self._sheet.buttons if b.holds(*self.pointer.pixel)), None)
-        self._rested_s = self._rested_s + dt_s if self._hovered == before else 0.0
+        if self._hovered == before:
+            self._rested_s += dt_s
+        else:  # what is under the eyes as a page appears was not chosen: it has waited too long already
+            self._rested_s = 2 * DWELL_S if self._fresh else 0.0
+        self._fresh = False
         if self._hovered is not None and self._hovered != before:
             self._pulse(*_TICK)
 
@@ -186,7 +190,7 @@ class Menu:
         return []
 
     def _turn_to(self, page: Page) -> None:
-        self._page, self._sure, self._hovered = page, False, None
+        self._page, self._sure, self._hovered, self._fresh = page, False, None, True
         self._paint()
 
     def _paint(self) -> None:
@@ -204,7 +208,7 @@ class Menu:
         if self.pointer is not None:
             left = max(1 - self._rested_s / DWELL_S, 0.0) if self.pointer.who == EYES and self._hovered else 0.0
             place = Pose(self.pointer.point, self._pose.orientation) @ Pose(vec3(0, 0, 0.002))
-            boards.append(Board("dot", self._dot, place, _DOT_M * (1 + 2 * left)))
+            boards.append(Board("dot", self._dot, place, _DOT_M * (1 + 1.5 * left)))
         return boards
 
     def _highlight(self, button: SheetButton) -> Board:

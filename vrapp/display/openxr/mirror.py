@@ -66,14 +66,11 @@ class Mirror:
             return
         self._ctx.screen.use()
         self._ctx.enable_only(moderngl.NOTHING)
-        self._sampler.use(0)
         shown = 2 if self.both else 1
         shape = (width // shown, height)
         for i, (eye, view) in enumerate(zip(eyes[:shown], views[:shown], strict=True)):
             self._ctx.viewport = (i * shape[0], 0, *shape)
             self._draw_eye(eye, view, boards, shape)
-        self._sampler.clear(0)
-        self._ctx.enable_only(moderngl.NOTHING)
         self._ctx.blend_func = moderngl.DEFAULT_BLENDING
         self._ctx.viewport = (0, 0, width, height)
         self.cpu_s = time.thread_time() - before_s
@@ -81,7 +78,9 @@ class Mirror:
     def _draw_eye(self, eye: Any, view: View, boards: Sequence[Board], shape: tuple[int, int]) -> None:
         (width, height), (x0, y0, x1, y1) = eye.size, crop(eye.size, shape)
         part: Array = np.array([x0 / width, y0 / height, x1 / width, y1 / height], np.float32)
+        self._sampler.use(0)  # in place of what the runtime has set for its own texture
         self._render(eye.color_attachments[0], _WHOLE, part)
+        self._sampler.clear(0)
         if not boards:
             return
         self._ctx.enable_only(moderngl.BLEND)
@@ -106,6 +105,9 @@ class Mirror:
                 texture.release()
             size = board.pixels.shape[1::-1]
             texture = self._ctx.texture(size, 4, board.pixels.tobytes(), internal_format=_SRGB8_ALPHA8)
+            texture.build_mipmaps()
+            texture.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
+            texture.repeat_x = texture.repeat_y = False
         self._boards[board.name] = board.pixels, texture
         if len(self._boards) > _KEPT:
             self._boards.pop(next(iter(self._boards)))[1].release()
