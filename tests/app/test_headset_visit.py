@@ -22,11 +22,12 @@ from sim_runtime import SimulatedRuntime
 from sim_space import SPACES
 
 from tests.render.conftest import living
-from vrapp.app import bench_headset, cli, world
+from vrapp.app import bench_headset, cli, settings, world
 from vrapp.app.loop import Loop
 from vrapp.app.menu_pages import Do, Meaning
 from vrapp.app.options import Options
 from vrapp.core.clock import FixedClock
+from vrapp.core.comfort import Comfort
 from vrapp.core.events import Act
 from vrapp.core.generation import GeneratedObject, GenerationRequest, GeneratorFigures
 from vrapp.core.input import INPUT_DTYPE, Button, Valid
@@ -149,6 +150,7 @@ def wearer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wearer]:
     """A headset that has everything, in place of the raw functions."""
     (tmp_path / "runtime.json").write_text(MANIFEST)
     monkeypatch.setenv("XR_RUNTIME_JSON", str(tmp_path / "runtime.json"))
+    monkeypatch.setenv("VRAPP_CONFIG", str(tmp_path / "config"))
     monkeypatch.setattr(openxr_display, "_open_desk", lambda clock, size, *_: OffscreenDisplay(size, clock, 60.0))
     monkeypatch.setattr(world, "WorkerGenerator", Boxes)
     monkeypatch.setattr(link, "_RETRY_NS", 10_000_000)
@@ -292,6 +294,7 @@ def test_a_whole_visit(wearer: Wearer, visit: Callable[[Script], int], tmp_path:
     assert (acts[Act.GRAB], acts[Act.THROW], acts[Act.KEEP]) == (1, 1, 1)
     assert [d["ask"] for d in decisions if d["kind"] == "menu"] == ["COMFORT", "LEAVE"]
     assert next(d for d in decisions if d["kind"] == "menu")["comfort"]["turn_deg"] == 45
+    assert settings.load() == Comfort(turn_deg=45.0)  # and the next visit begins with it
     assert (inputs["valid"] & Valid.AWAY).any()
     assert (inputs["buttons"] & Button.MENU).any()
     pulses = {hand for hand, *_ in wearer.runtime.haptics}

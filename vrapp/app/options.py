@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from vrapp.app import outputs
+from vrapp.app import outputs, settings
 from vrapp.app.arguments import Parser, folder, input_file, one_of, output_file, real, size, whole
 from vrapp.app.program import program
 from vrapp.core import resources
@@ -57,7 +57,9 @@ class Options:
 def parse_options(words: Sequence[str]) -> Options:
     """The options of ``vrapp enter``. Raises UsageError or InputFileError; looks at files, writes none."""
     typed = vars(_parser().parse(words))
-    comfort = Comfort(**{f.name: typed.pop(f.name) for f in fields(Comfort) if f.name in typed})
+    # What is repeated does not depend on what somebody liked since; and offscreen there is nobody.
+    kept = Comfort() if "input" in typed or typed.get("display") == "offscreen" else settings.load()
+    comfort = replace(kept, **{f.name: typed.pop(f.name) for f in fields(Comfort) if f.name in typed})
     found = Options(**typed, comfort=comfort)
     if found.frames is not None and found.seconds is not None:
         raise UsageError("--frames and --seconds both say when to end; give one of them.")
@@ -128,9 +130,11 @@ def _add_place(parser: Parser) -> None:
 
 
 def _add_comfort(parser: Parser) -> None:
-    comfort = parser.add_argument_group("how you like it", "Most of it is for a headset.")
+    comfort = parser.add_argument_group("how you like it", "What you change in the menu is kept for the next time.")
     comfort.add_argument("--seated", action="store_true", help="you sit: your eyes are raised to --eye-height")
+    comfort.add_argument("--standing", dest="seated", action="store_false", help="and this ends it")
     comfort.add_argument("--left-handed", action="store_true", help="left hand points and turns, right stick walks")
+    comfort.add_argument("--right-handed", dest="left_handed", action="store_false", help="and this ends it")
     height = real("--eye-height", 0.5, 2.5, "metres")
     comfort.add_argument("--eye-height", metavar="M", dest="eye_height_m", type=height, help=_EYE_HEIGHT)
     comfort.add_argument("--turn", metavar="DEG", dest="turn_deg", type=_turn, help="of a snap (30), or smooth")

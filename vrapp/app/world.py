@@ -14,7 +14,7 @@ import numpy as np
 
 from vrapp import __version__
 from vrapp.adaptation.adaptation import Adaptation
-from vrapp.app import endings, hardware
+from vrapp.app import endings, hardware, settings
 from vrapp.app.hud import Hud
 from vrapp.app.listeners import Bodies, Requested, Shown
 from vrapp.app.loop import Loop, Parts
@@ -71,6 +71,8 @@ def enter(options: Options) -> int:
     gc.disable()  # collected between frames, by the loop
     with ExitStack() as owned:
         world = World(options, owned)
+        if options.input is None:
+            owned.callback(lambda: settings.keep(options.comfort, world.parts.hud.menu.comfort))
         world.run(began)
         world.leave_behind()
     return 0
