@@ -103,6 +103,8 @@ class TestProbe:
         assert probe.active_runtime() is None
         (tmp_path / "active_runtime.json").write_text(MANIFEST)
         assert probe.require_runtime() == tmp_path / "active_runtime.json"
+        (tmp_path / "active_runtime.json").write_text(MANIFEST, "utf-8-sig")  # as Windows programs like to write it
+        assert probe.require_runtime() == tmp_path / "active_runtime.json"
 
     def test_the_variable_comes_first(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("XR_RUNTIME_JSON", str(tmp_path / "mine.json"))

@@ -76,7 +76,7 @@ def require_runtime() -> Path:
 def _library_of(manifest: Path) -> Path | None:
     """OpenXR Loader specification, "Runtime Manifest File Format". None where the system looks for it by name."""
     try:
-        named = Path(json.loads(manifest.read_text("utf-8"))["runtime"]["library_path"])
+        named = Path(json.loads(manifest.read_text("utf-8-sig"))["runtime"]["library_path"])
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise DisplayUnavailable(
             f"The OpenXR runtime's manifest '{manifest}' cannot be read ({type(e).__name__}: {e}); "
