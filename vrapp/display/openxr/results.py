@@ -96,6 +96,8 @@ def describe(error: xr.XrException) -> str:
 
 def check(code: int | xr.Result) -> None:
     """Raise what the result of a raw call stands for."""
+    if code == 0:
+        return
     result = xr.Result(code)
     if result is not xr.Result.SUCCESS:
         raise xr.exception.check_result(result)

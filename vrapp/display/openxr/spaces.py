@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ctypes import byref
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from vrapp.core import maths
 from vrapp.core.comfort import Comfort
 from vrapp.core.pose import Pose
 from vrapp.display.openxr.owned import Owned
+from vrapp.display.openxr.results import check
 
 _SPACES = xr.ReferenceSpaceType
 _VALID = int(xr.SpaceLocationFlags.POSITION_VALID_BIT | xr.SpaceLocationFlags.ORIENTATION_VALID_BIT)
@@ -33,6 +35,7 @@ class Stage:
         self._session, self._best, self._eye_height_m = session, best, comfort.eye_height_m
         self._measured = best is _SPACES.LOCAL_FLOOR
         self._measure_from = 0  # XrTime
+        self._location = xr.SpaceLocation()
         with Owned() as made:
             self._base, self._local, self._view = (
                 self._kept(made, kind) for kind in (best, _SPACES.LOCAL, _SPACES.VIEW)
@@ -65,9 +68,9 @@ class Stage:
     def _ground(self, xr_time: int) -> Pose | None:
         """``base_from_stage``, None while it cannot be known."""
         if self._best is _SPACES.LOCAL:
-            head = _located(self._view, self._base, xr_time)
+            head = self._located(self._view, self._base, xr_time)
             return None if head is None else Pose(maths.vec3(0, float(head.position[1]) - self._eye_height_m, 0))
-        local = _located(self._local, self._base, xr_time)
+        local = self._located(self._local, self._base, xr_time)
         if local is None:
             return None
         x, _, z = local.position.tolist()
@@ -75,7 +78,14 @@ class Stage:
 
     def locate(self, space: Any, xr_time: int) -> Pose | None:
         """``stage_from_space`` at a time, None where position or orientation is not known."""
-        return _located(space, self.space, xr_time)
+        return self._located(space, self.space, xr_time)
+
+    def _located(self, space: Any, base: Any, xr_time: int) -> Pose | None:
+        """xrLocateSpace into a structure that is made once: six of these calls are made in a frame."""
+        check(xr.raw_functions.xrLocateSpace(space, base, xr_time, byref(self._location)))
+        if self._location._location_flags & _VALID != _VALID:
+            return None
+        return pose_from(self._location.pose)
 
     def head(self, xr_time: int) -> Pose | None:
         """``stage_from_head``."""
@@ -84,13 +94,6 @@ class Stage:
     def close(self) -> None:
         """Destroy all spaces."""
         self._owned.close()
-
-
-def _located(space: Any, base: Any, xr_time: int) -> Pose | None:
-    location = xr.locate_space(space, base, xr_time)
-    if int(location.location_flags) & _VALID != _VALID:
-        return None
-    return pose_from(location.pose)
 
 
 def _reference_space(session: Any, kind: Any, pose: Pose) -> Any:

@@ -38,6 +38,10 @@ class StereoPicture:
                 made.destroys(self._colours[-1].close)
             if depth and swapchains.DEPTH_FORMAT in offered:
                 self._add_depth(session, size, made)
+            self._eyes = (xr.CompositionLayerProjectionView * 2)(*(
+                xr.CompositionLayerProjectionView(sub_image=colour.sub_image, next=depth)
+                for colour, depth in zip(self._colours, self._depth_infos, strict=True)
+            ))  # fmt: skip
             self._owned = made.pop_all()
 
     def _add_depth(self, session: Any, size: tuple[int, int], made: Owned) -> None:
@@ -71,12 +75,11 @@ class StereoPicture:
             eye.release()
 
     def layer(self, space: Any, views: Sequence[Any]) -> Any:
-        """The XrCompositionLayerProjection for ``views`` (located XrViews) in ``space``."""
-        eyes = [
-            xr.CompositionLayerProjectionView(pose=view.pose, fov=view.fov, sub_image=colour.sub_image, next=depth)
-            for view, colour, depth in zip(views, self._colours, self._depth_infos, strict=True)
-        ]
-        return xr.CompositionLayerProjection(space=space, views=eyes)
+        """The XrCompositionLayerProjection for ``views`` (located XrViews) in ``space``; valid until the next call."""
+        # The eyes are made once: building the structures takes longer than the calls of a frame.
+        for eye, view in zip(self._eyes, views, strict=True):
+            eye.pose, eye.fov = view.pose, view.fov
+        return xr.CompositionLayerProjection(space=space, views=self._eyes)
 
     def close(self) -> None:
         """Destroy the swapchains, last made first."""
