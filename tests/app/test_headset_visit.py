@@ -82,6 +82,9 @@ class Boxes:
     def decoded(self) -> dict[int, GeneratedObject | None]:
         return {}
 
+    def work(self, gpu_ms: float | None, period_ms: float) -> None:
+        pass
+
     def set_pace(self, pace: str) -> None:
         pass
 
@@ -152,7 +155,7 @@ def wearer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wearer]:
     monkeypatch.setenv("XR_RUNTIME_JSON", str(tmp_path / "runtime.json"))
     monkeypatch.setenv("VRAPP_CONFIG", str(tmp_path / "config"))
     monkeypatch.setattr(openxr_display, "_open_desk", lambda clock, size, *_: OffscreenDisplay(size, clock, 60.0))
-    monkeypatch.setattr(world, "WorkerGenerator", Boxes)
+    monkeypatch.setattr(world, "open_generator", Boxes)
     monkeypatch.setattr(link, "_RETRY_NS", 10_000_000)
     monkeypatch.setattr(link, "_SLOWEST_RETRY_NS", 10_000_000)
     runtime = SimulatedRuntime()

@@ -168,8 +168,8 @@ def test_ids_are_used_again_and_tables_widen(ctx: Any) -> None:
 def test_a_pool_page_is_filled_at_its_own_place(ctx: Any) -> None:
     pool = PagePool(ctx, 4, 1024)
     first, second = pool.take(300), pool.take(300)
-    pool.write(second, np.arange(300, dtype=np.uint32))
-    pool.write(first, np.full(300, 7, np.uint32))
+    pool.buffer.write(np.arange(300, dtype=np.uint32), offset=second * 4)
+    pool.buffer.write(np.full(300, 7, np.uint32), offset=first * 4)
     assert (np.frombuffer(pool.buffer.read(1200, offset=second * 4), np.uint32) == np.arange(300)).all()
     pool.release()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -25,9 +26,9 @@ def generate(options: Options) -> tuple[Rows, Summary, str | None]:
     """Both ways over the same latents, object by object in turn, on the same device and threads."""
     from vrapp.generation.measure import Pipelines
 
-    ways = Pipelines(options.weights or default_weights(), THREADS)
-    latents = ways.latents(OBJECTS, options.seed)
     display = OffscreenDisplay((64, 64), RealClock())
+    ways = Pipelines(options.weights or default_weights(), THREADS, display.ctx)
+    latents = ways.latents(OBJECTS, options.seed)
     arena = MeshArena(display.ctx)
 
     def ours(latent: np.ndarray) -> int:
@@ -39,8 +40,8 @@ def generate(options: Options) -> tuple[Rows, Summary, str | None]:
         arena.release(mesh_id)
         return sum(level.triangles for level in mesh.levels)
 
-    def otherwise(latent: np.ndarray) -> int:
-        vertices, faces = ways.otherwise(latent)
+    def otherwise(latent: np.ndarray, quick: bool = False) -> int:
+        vertices, faces = ways.otherwise(latent, quick=quick)
         buffers = (display.ctx.buffer(vertices.tobytes()), display.ctx.buffer(faces.tobytes()))
         display.ctx.finish()
         for buffer in buffers:
@@ -48,22 +49,29 @@ def generate(options: Options) -> tuple[Rows, Summary, str | None]:
         return len(faces)
 
     try:
-        rows = _compare({"vrapp": ours, "scikit-image": otherwise}, latents)
+        both = {"vrapp": ours, "scikit-image": otherwise}
+        if ways.device.type == "cpu":
+            both["scikit-image, our convolutions"] = partial(otherwise, quick=True)
+        rows = _compare(both, latents)
+        objects_per_s = ways.objects_per_s(latents * ROUNDS)
         renderer = display.ctx.info["GL_RENDERER"]
     finally:
         arena.close()
         display.close()
-    mine, peer = rows
+    mine, peer, *quick = rows
     summary: Summary = {
         "latency_ms_p50": mine["ms_p50"],
         "latency_ms_p99": mine["ms_p99"],
-        "objects_per_s": round(1e3 / mine["ms_p50"], 2),
+        "objects_per_s": round(objects_per_s or 1e3 / mine["ms_p50"], 2),
         "speedup_over_naive": round(peer["ms_p50"] / mine["ms_p50"], 3),
+        "speedup_over_naive_our_convolutions": round(quick[0]["ms_p50"] / mine["ms_p50"], 3) if quick else None,
+        **{f"cuda_{name}": mine[name] if ways.device.type == "cuda" else None for name in ("ms_p50", "ms_p99")},
+        "cuda_objects_per_s": objects_per_s,
     }
     return rows, summary, renderer
 
 
-def _compare(ways: dict[str, Callable[[np.ndarray], int]], latents: list[np.ndarray]) -> Rows:
+def _compare(ways: Mapping[str, Callable[[np.ndarray], int]], latents: list[np.ndarray]) -> Rows:
     """Times of each way, interleaved so that both meet the same machine."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     triangles: dict[str, list[int]] = {name: [] for name in ways}

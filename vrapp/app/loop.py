@@ -113,6 +113,8 @@ class Loop:
         finally:
             gl_s += timers.timed(p.display.end_frame)
         timers.stage(END)
+        p.generator.work(sum(p.renderer.stage_ms().values()) or None, timing.period_ns / 1e6)
+        timers.stage(GENERATE)
         if p.recorder is not None:
             p.recorder.frame(snapshot)
             for event in self._time.on_display_clock(events):

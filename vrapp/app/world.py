@@ -32,7 +32,7 @@ from vrapp.display.open import OPENERS, DisplayOptions, Opener, open_display
 from vrapp.display.trace import TraceInput
 from vrapp.generation.bank import Bank
 from vrapp.generation.ground import Ground, make_ground
-from vrapp.generation.service import WorkerGenerator
+from vrapp.generation.opening import open_generator
 from vrapp.generation.weights import describe_weights
 from vrapp.interaction.gestures import Interaction
 from vrapp.interaction.locomotion import Locomotion
@@ -101,7 +101,7 @@ class World:
         renderer = Renderer(display.ctx, None if options.preset == "auto" else options.preset)
         owned.callback(renderer.release)
         renderer.set_ground(land.heights, land.cell_m)
-        generator: Generator = WorkerGenerator(weights, fixed_latency_frames=FIXED_LATENCY_FRAMES if fixed else None)
+        generator = open_generator(weights, display.ctx, FIXED_LATENCY_FRAMES if fixed else None)
         owned.callback(generator.close)
         recorder = self._recorder(options, generator, owned)
         asked = None if recorder is None else Requested(recorder, self.clock)

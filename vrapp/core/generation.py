@@ -97,6 +97,10 @@ class Generator(Protocol):
         None where the gate did not let it through. ``submit`` takes one such request at a time, whatever
         else is queued."""
 
+    def work(self, gpu_ms: float | None, period_ms: float) -> None:
+        """The frame is out: begin as much work on its GPU as the period leaves room for. ``gpu_ms``: what a recent
+        picture took there, None where it is not known."""
+
     def set_pace(self, pace: str) -> None:
         """``"load"`` (normal priority while the world loads), ``"idle"`` (idle time only), ``"off"``."""
 

@@ -12,6 +12,7 @@ not defined by the data.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ GRID_SIZE = 64
 TRUNCATION_VOXELS = 4.0
 LATENT_SHAPE = (11, 4, 4, 4)
 LATENT_DIM = 704
+INDEX_BYTES = 4
 LEVELS = 3  # of detail, from grids of 64, 32 and 16
 
 #: One vertex, 24 bytes. ``normal`` is snorm8 (w unused); ``colour`` unorm8 sRGB + roughness;
@@ -35,9 +37,24 @@ class MeshLevel:
     indices: np.ndarray
 
     @property
+    def vertex_count(self) -> int:
+        """Number of vertices."""
+        return len(self.vertices)
+
+    @property
     def triangles(self) -> int:
         """Number of triangles."""
         return len(self.indices) // 3
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of vertices and indices."""
+        return self.vertex_count * VERTEX_DTYPE.itemsize + self.triangles * 3 * INDEX_BYTES
+
+    def write_to(self, vertex_buffer: Any, vertex_at: int, index_buffer: Any, index_at: int) -> None:
+        """Put the level into two GL buffers, at these bytes. Generators whose meshes lie elsewhere have their own."""
+        vertex_buffer.write(np.ascontiguousarray(self.vertices, VERTEX_DTYPE), offset=vertex_at)
+        index_buffer.write(np.ascontiguousarray(self.indices, np.uint32), offset=index_at)
 
 
 @dataclass(frozen=True)
@@ -45,14 +62,16 @@ class Mesh:
     """A drawable object in object space: levels from fine to coarse, and its box.
 
     ``box`` is (2, 3) float32: lower and upper corner of the finest level. ``hull`` is (≤ 48, 3)
-    float32 support points for physics.
+    float32 support points for physics. ``tops``: where the generator knows them, (16, 16) float32, the greatest
+    height over each cell of the box's x and z, -inf where there is none (``scene.surfaces`` finds them otherwise).
     """
 
     levels: tuple[MeshLevel, ...]
     box: np.ndarray
     hull: np.ndarray
+    tops: np.ndarray | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of all levels."""
-        return sum(level.vertices.nbytes + level.indices.nbytes for level in self.levels)
+        return sum(level.nbytes for level in self.levels)

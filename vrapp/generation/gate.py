@@ -64,31 +64,64 @@ class GateLimits:
         return limits
 
 
+@dataclass(frozen=True)
+class GridFacts:
+    """What is asked of a field: ``inside`` voxels, and the share of the outermost ones that are."""
+
+    finite: bool
+    inside: int
+    border_share: float
+
+    def wrong(self, limits: GateLimits) -> Reason | None:
+        """The first reason against it."""
+        checks = {
+            Reason.NOT_FINITE: not self.finite,
+            Reason.EMPTY: self.inside == 0,
+            Reason.CUT_BY_ITS_BOX: self.border_share > limits.border_share,
+        }
+        return next((reason for reason, failed in checks.items() if failed), None)
+
+
+@dataclass(frozen=True)
+class MeshFacts:
+    """What is asked of the finest level without its debris; lengths in edges of the object's cube."""
+
+    pieces: int
+    triangles: int
+    finite: bool
+    longest_side: float
+    area: float
+    volume: float
+    closed: bool
+
+    def wrong(self, limits: GateLimits) -> Reason | None:
+        """The first reason against it."""
+        checks = {
+            Reason.TOO_FEW_TRIANGLES: self.pieces == 0 or self.triangles < limits.triangles_least,
+            Reason.NOT_FINITE: not self.finite,
+            Reason.TOO_MANY_TRIANGLES: self.triangles > limits.triangles_most,
+            Reason.IN_PIECES: self.pieces > limits.pieces,
+            Reason.TOO_SMALL: self.longest_side < limits.longest_side_least,
+            Reason.TOO_THIN: self.volume < limits.thickness_least * self.area / 2,
+            Reason.NOT_CLOSED: not self.closed,
+        }
+        return next((reason for reason, failed in checks.items() if failed), None)
+
+
 def judge_grid(tsdf: np.ndarray, limits: GateLimits) -> Reason | None:
     """What can be told from the field (R, R, R) before any mesh is made. None: nothing is wrong."""
-    if not np.isfinite(tsdf).all():
-        return Reason.NOT_FINITE
     inside = tsdf < 0
-    if not inside.any():
-        return Reason.EMPTY
     faces = [inside[0], inside[-1], inside[:, 0], inside[:, -1], inside[:, :, 0], inside[:, :, -1]]
-    if np.mean([face.mean() for face in faces]) > limits.border_share:
-        return Reason.CUT_BY_ITS_BOX
-    return None
+    border_share = float(np.mean([face.mean() for face in faces]))
+    return GridFacts(bool(np.isfinite(tsdf).all()), int(inside.sum()), border_share).wrong(limits)
 
 
 def judge_mesh(level: MeshLevel, pieces: Pieces, limits: GateLimits) -> Reason | None:
     """What can be told from the finest level without its debris. None: it may be shown."""
-    if pieces.count == 0 or level.triangles < limits.triangles_least:
+    if pieces.count == 0:
         return Reason.TOO_FEW_TRIANGLES
     position = level.vertices["position"]
+    longest = float(np.ptp(position, axis=0).max())
     area, volume = float(pieces.area.sum()), float(pieces.volume.sum())
-    checks = {
-        Reason.NOT_FINITE: not np.isfinite(position).all(),
-        Reason.TOO_MANY_TRIANGLES: level.triangles > limits.triangles_most,
-        Reason.IN_PIECES: pieces.count > limits.pieces,
-        Reason.TOO_SMALL: float(np.ptp(position, axis=0).max()) < limits.longest_side_least,
-        Reason.TOO_THIN: volume < limits.thickness_least * area / 2,
-        Reason.NOT_CLOSED: not is_closed(level.indices),
-    }
-    return next((reason for reason, failed in checks.items() if failed), None)
+    finite, closed = bool(np.isfinite(position).all()), is_closed(level.indices)
+    return MeshFacts(pieces.count, level.triangles, finite, longest, area, volume, closed).wrong(limits)

@@ -77,7 +77,7 @@ class Made:
     rejected: tuple[Reason, ...]
 
 
-def _directions() -> np.ndarray:
+def hull_directions() -> np.ndarray:
     """(48, 3) evenly spread unit vectors (Fibonacci sphere)."""
     i = np.arange(HULL_POINTS) + 0.5
     polar, turn = np.arccos(1 - 2 * i / HULL_POINTS), np.pi * (1 + 5**0.5) * i
@@ -85,7 +85,7 @@ def _directions() -> np.ndarray:
     return spread.astype(np.float32)
 
 
-_DIRECTIONS = _directions()
+_DIRECTIONS = hull_directions()
 
 
 def support_points(position: np.ndarray) -> np.ndarray:
@@ -122,6 +122,15 @@ class ObjectMaker:
         firsts = iter(self._draw([(request, 0) for request in requests if request.latent is None]))
         for request in requests:
             yield self._finish(request, next(firsts)) if request.latent is None else self._given(request)
+
+    def draw_all(self, attempts: Sequence[tuple[GenerationRequest, int]]) -> Iterator[Made]:
+        """For each attempt at a request its latent, as an object without a mesh."""
+        nothing = Mesh((), np.zeros((2, 3), np.float32), np.zeros((0, 3), np.float32))
+        for (request, attempt), latent in zip(attempts, self._draw(attempts), strict=True):
+            drawn = GeneratedObject(
+                request.request_id, request.steering.category, latent, self.project(latent), nothing, "", attempt + 1
+            )
+            yield Made(drawn, ())
 
     def _given(self, request: GenerationRequest) -> Made:
         """The object of the request's own latent."""

@@ -76,6 +76,7 @@ class _Pending:
     """A request on its way. Its slot is free again once it is delivered."""
 
     request: GenerationRequest
+    attempt: int
     slot: int
     frame_index: int
     submitted_s: float
@@ -99,7 +100,8 @@ class WorkerGenerator:
 
     ``fixed_latency_frames``: None in real time; L under a fixed clock, where each result is delivered
     exactly L frames after its request, ``collect`` waiting for it if need be. ``slots`` bounds the
-    requests on their way; those that name their latent have one more, and a shorter L, of their own. Raises
+    requests on their way; those that name their latent have one more, and a shorter L, of their own.
+    ``draws_only``: the objects have latents and no meshes, which are made elsewhere (``device_service``). Raises
     WeightsError where the file is missing or not ours.
     """
 
@@ -111,6 +113,7 @@ class WorkerGenerator:
         slots: int = 16,
         threads: int | None = None,
         source: ModelSource | None = None,
+        draws_only: bool = False,
     ) -> None:
         source = source or shipped_source()
         description = source.describe(weights)
@@ -123,7 +126,7 @@ class WorkerGenerator:
         self._slots = slots
         self._settings = Settings(
             weights, description.weights_hash, source.load, threads or default_threads(), SLOT_BYTES,
-            may_merge=fixed_latency_frames is None,
+            may_merge=fixed_latency_frames is None, draws_only=draws_only,
         )  # fmt: skip
         self._unsent: list[Job] = []  # of this frame; under a fixed clock they go together
         self._block = SharedBlock((slots + 1) * SLOT_BYTES)
@@ -138,8 +141,11 @@ class WorkerGenerator:
         self._heard_s = time.perf_counter()
         self._start()
 
-    def submit(self, request: GenerationRequest) -> bool:
-        """Queue ``request``; False while all slots for its kind are taken, or after the worker was given up."""
+    def submit(self, request: GenerationRequest, attempt: int = 0) -> bool:
+        """Queue ``request``; False while all slots for its kind are taken, or after the worker was given up.
+
+        ``attempt``: which of its draws, with ``draws_only``.
+        """
         if request.request_id in self._pending:
             raise ValueError(f"Request {request.request_id} is on its way already.")
         if not 0 <= request.steering.category < len(self.categories):
@@ -148,13 +154,13 @@ class WorkerGenerator:
         if self.state not in {State.STARTING, State.READY} or not free:
             return False
         slot = free.pop()
-        self._pending[request.request_id] = _Pending(request, slot, self._frame_index, time.perf_counter())
+        self._pending[request.request_id] = _Pending(request, attempt, slot, self._frame_index, time.perf_counter())
         if request.latent is not None:
-            self._send(Batch((Job(slot, request),)))
+            self._send(Batch((Job(slot, request, attempt),)))
             return True
         self.figures.requested += 1
         self._count_in_flight()
-        self._unsent.append(Job(slot, request))
+        self._unsent.append(Job(slot, request, attempt))
         if self._latency_frames is None:
             self._flush()
         return True
@@ -182,6 +188,9 @@ class WorkerGenerator:
         """What came of requests that name their latent, by request; None where the gate refused it."""
         found, self._decoded = self._decoded, {}
         return found
+
+    def work(self, gpu_ms: float | None, period_ms: float) -> None:
+        """The worker needs no GPU."""
 
     def set_pace(self, pace: str) -> None:
         """``"load"``, ``"idle"`` or ``"off"`` (finishes what it is at, then rests)."""
@@ -241,7 +250,7 @@ class WorkerGenerator:
             self._send(Pace(self._pace))
         for pending in self._pending.values():
             if not pending.is_answered:
-                self._send(Batch((Job(pending.slot, pending.request),)))
+                self._send(Batch((Job(pending.slot, pending.request, pending.attempt),)))
         self._unsent = []
 
     def _flush(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -33,7 +33,8 @@ _NEXT_RESHAPE_S = 0.08  # whoever reshapes an object asks again in the next fram
 @dataclass(frozen=True)
 class Settings:
     """What a worker is started with. ``threads`` stays the same for its whole life, as results may depend
-    on it; ``may_merge``: batches that wait may be drawn together (not where runs have to repeat)."""
+    on it; ``may_merge``: batches that wait may be drawn together (not where runs have to repeat);
+    ``draws_only``: answers hold latents without meshes, which are made elsewhere."""
 
     weights: Path
     weights_hash: str
@@ -41,14 +42,16 @@ class Settings:
     threads: int
     slot_bytes: int
     may_merge: bool
+    draws_only: bool = False
 
 
 @dataclass(frozen=True)
 class Job:
-    """Make this and put its mesh into slot ``slot`` of the shared block."""
+    """Make this and put its mesh into slot ``slot`` of the shared block. ``attempt``: where it is only drawn."""
 
     slot: int
     request: GenerationRequest
+    attempt: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,20 +110,20 @@ class _Worker:
         self._in_hands: deque[Job] = deque()
         self._pace = "load"
 
-    def run(self, make_all: Callable[[list[GenerationRequest]], Iterator[Made]]) -> None:
+    def run(self, make_all: Callable[[Sequence[Job]], Iterator[Made]]) -> None:
         """Work until the pipe closes (EOFError). Messages are read between two objects."""
         at_work: Iterator[tuple[Job, Made]] = iter(())
         while True:
             self._listen()
             if self._in_hands:
                 job = self._in_hands.popleft()
-                self._pipe.send(self._answer(job, *make_all([job.request])))
+                self._pipe.send(self._answer(job, *make_all((job,))))
                 self._pipe.poll(_NEXT_RESHAPE_S)  # rather than begin something that keeps the hands waiting
             elif (done := next(at_work, None)) is not None:
                 self._pipe.send(self._answer(*done))
             elif self._waiting:
                 jobs = self._next_jobs()
-                at_work = zip(jobs, make_all([job.request for job in jobs]), strict=True)
+                at_work = zip(jobs, make_all(jobs), strict=True)
             else:
                 self._pipe.poll(None)
 
@@ -169,7 +172,13 @@ def run_worker(pipe: Connection, block: SharedBlock, settings: Settings) -> None
             raise WeightsError(f"The weights {settings.weights} changed while they were being loaded; start again.")
         maker = ObjectMaker(model, torch.device("cpu"))
         pipe.send(Started("cpu"))
-        _Worker(pipe, block, settings).run(maker.make_all)
+
+        def make_all(jobs: Sequence[Job]) -> Iterator[Made]:
+            if settings.draws_only:
+                return maker.draw_all([(job.request, job.attempt) for job in jobs])
+            return maker.make_all([job.request for job in jobs])
+
+        _Worker(pipe, block, settings).run(make_all)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the program is gone
     except VrappError as e:

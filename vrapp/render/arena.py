@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from vrapp.core.mesh import LEVELS, VERTEX_DTYPE, Mesh, MeshLevel
+from vrapp.core.mesh import INDEX_BYTES, LEVELS, VERTEX_DTYPE, Mesh, MeshLevel
 from vrapp.render.page_pool import PagePool
 
 FRAMES_IN_FLIGHT = 3
 #: VERTEX_DTYPE: position, normal, colour + roughness, material. Layout strings have no signed normalised
 #: bytes, so the shader undoes the sign of the normal.
 _VERTEX_LAYOUT = {"in_position": "3f4", "in_normal": "4f1", "in_colour": "4f1", "in_material": "4f1"}
-_INDEX_BYTES = 4
 
 #: Where one level lies: what an indirect command needs, and the sizes to give its pages back.
 LEVEL_DTYPE = np.dtype([("first_index", "<u4"), ("index_count", "<u4"), ("base_vertex", "<i4"), ("vertices", "<u4")])
@@ -47,7 +46,7 @@ class MeshArena:
     def __init__(self, ctx: Any, vertices: int = 1 << 19, indices: int = 1 << 21) -> None:
         self._ctx = ctx
         self._vertices = PagePool(ctx, VERTEX_DTYPE.itemsize, vertices)
-        self._indices = PagePool(ctx, _INDEX_BYTES, indices)
+        self._indices = PagePool(ctx, INDEX_BYTES, indices)
         self.levels = np.zeros((256, LEVELS), LEVEL_DTYPE)
         self.is_resident = np.zeros(256, bool)
         self.version = 0  # rises whenever either table changes
@@ -104,7 +103,7 @@ class MeshArena:
                 self._queue.popleft()
                 continue
             level = upload.levels[upload.done]
-            size = level.vertices.nbytes + level.indices.nbytes
+            size = level.nbytes
             if sent and sent + size > budget_bytes:
                 break
             self._send(upload, level)
@@ -148,7 +147,7 @@ class MeshArena:
         parts = [f if name in program else f"{f[0]}x{f[-1]}" for name, f in _VERTEX_LAYOUT.items()]
         names = [name for name in _VERTEX_LAYOUT if name in program]
         layout = [(self._vertices.buffer, " ".join(parts), *names), *more]
-        array = self._ctx.vertex_array(program, layout, self._indices.buffer, index_element_size=_INDEX_BYTES)
+        array = self._ctx.vertex_array(program, layout, self._indices.buffer, index_element_size=INDEX_BYTES)
         self._vertex_arrays[program.glo] = (version, array)
         return array
 
@@ -176,12 +175,12 @@ class MeshArena:
             self._queue.append(upload)
 
     def _send(self, upload: _Upload, level: MeshLevel) -> None:
-        base = self._vertices.take(len(level.vertices))
-        first = self._indices.take(len(level.indices))
-        if len(level.indices):
-            self._vertices.write(base, np.ascontiguousarray(level.vertices, VERTEX_DTYPE))
-            self._indices.write(first, np.ascontiguousarray(level.indices, np.uint32))
-        upload.rows[upload.done] = (first, len(level.indices), base, len(level.vertices))
+        vertices, indices = level.vertex_count, 3 * level.triangles
+        base, first = self._vertices.take(vertices), self._indices.take(indices)
+        if indices:
+            places = base * VERTEX_DTYPE.itemsize, first * INDEX_BYTES
+            level.write_to(self._vertices.buffer, places[0], self._indices.buffer, places[1])
+        upload.rows[upload.done] = (first, indices, base, vertices)
         upload.done += 1
 
     def _finish(self, upload: _Upload) -> None:

@@ -76,10 +76,6 @@ class PagePool:
         else:
             self._keep(first, size)
 
-    def write(self, first: int, contents: Any) -> None:
-        """Fill a run from its first item; ``contents`` is any contiguous buffer."""
-        self.buffer.write(contents, offset=first * self._stride)
-
     def release(self) -> None:
         """Delete the buffer."""
         self.buffer.release()

@@ -16,6 +16,8 @@ def top_map(mesh: Mesh) -> Array:
 
     Cells without a vertex hold -inf. Surface nets leave a vertex every 1/64, several a cell.
     """
+    if mesh.tops is not None:
+        return mesh.tops
     p = mesh.levels[0].vertices["position"]
     lower, upper = mesh.box[0], mesh.box[1]
     extent = np.maximum(upper - lower, 1e-6)

@@ -1,0 +1,162 @@
+"""The generator of machines with a GPU, over a real shaper on CPU tensors and made-up draws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_shaping import NoCopier, TwoBalls, latent_of
+
+from vrapp.core.generation import GeneratedObject, GenerationRequest, Generator, Steering
+from vrapp.core.mesh import LATENT_DIM, Mesh
+from vrapp.generation import tidying
+from vrapp.generation.device_service import DeviceGenerator
+from vrapp.generation.gate import GateLimits
+from vrapp.generation.lane import HostLane, HostMark
+from vrapp.generation.shaping import Shaper
+from vrapp.generation.surface import Capacity
+
+PERIOD_MS = 11.0
+GOOD, BAD = 0.2, -1.0
+
+
+class Draws:
+    """Latents by attempt: ``plan`` gives the radius of each attempt at every request."""
+
+    categories = ("ball",)
+    weights_hash = "toy"
+    latent_basis = np.eye(6, LATENT_DIM, dtype=np.float32)
+
+    def __init__(self, plan=(GOOD,)):
+        self.plan, self.asked, self.pace, self.room = plan, [], "", 100
+        self._waiting = []
+
+    def submit(self, request, attempt=0):
+        if len(self._waiting) >= self.room:
+            return False
+        self.asked.append((request.request_id, attempt))
+        self._waiting.append((request, attempt))
+        return True
+
+    def collect(self, frame_index):
+        waiting, self._waiting = self._waiting, []
+        none = Mesh((), np.zeros((2, 3)), np.zeros((0, 3)))
+        return [
+            GeneratedObject(r.request_id, 0, latent_of(self.plan[a % len(self.plan)]), np.zeros(6), none, "", a + 1)
+            for r, a in waiting
+        ]
+
+    def set_pace(self, pace):
+        self.pace = pace
+
+    def close(self):
+        self.pace = "closed"
+
+
+class SteadyMark(HostMark):
+    """Slices take a fifth of a millisecond, whatever the machine is at."""
+
+    def ms_since(self, earlier):
+        return 0.2
+
+
+class SteadyLane(HostLane):
+    def mark(self):
+        return SteadyMark()
+
+
+class Small(TwoBalls):
+    """On a coarser grid: what is tested here is not the surface."""
+
+    def decode(self, latent, resolution=64):
+        return super().decode(latent, resolution // 2)
+
+
+def opened(plan=(GOOD,)):
+    capacities = (Capacity(1300, 1300, 1300), Capacity(400, 400, 400), Capacity(150, 150, 150))
+    shaper = Shaper(Small(), SteadyLane(), NoCopier(), capacities)
+    draws = Draws(plan)
+    return DeviceGenerator(draws, shaper, [GateLimits(longest_side_least=0.1)], np.zeros(LATENT_DIM), "test"), draws
+
+
+@pytest.fixture(autouse=True)
+def few_rounds(monkeypatch):
+    monkeypatch.setattr(tidying, "ROUNDS", 6)
+
+
+def frames(generator, count, gpu_ms=1.0):
+    made = []
+    for index in range(count):
+        made += generator.collect(index)
+        generator.work(gpu_ms, PERIOD_MS)
+    return made
+
+
+def ask(request_id, latent=None, levels=3):
+    return GenerationRequest(request_id, 1, Steering(0), latent, levels)
+
+
+def test_it_keeps_the_contract_and_gives_what_was_asked_for():
+    generator, _ = opened()
+    assert isinstance(generator, Generator)
+    for request_id in range(5):
+        assert generator.submit(ask(request_id))
+    assert generator.figures.in_flight == 5
+    made = frames(generator, 40)
+    assert [one.request_id for one in made] == list(range(5))
+    assert all(len(one.mesh.levels) == 3 and one.mesh.tops is not None for one in made)
+    assert generator.figures.in_flight == 0
+    assert len({one.mesh_hash for one in made}) == 1  # of equal latents
+
+
+def test_what_the_gate_refuses_is_drawn_again_and_counted():
+    generator, draws = opened((BAD, BAD, GOOD))
+    draws.room = 1
+    generator.submit(ask(7))
+    (made,) = frames(generator, 40)
+    assert draws.asked == [(7, 0), (7, 1), (7, 2)]
+    assert (made.attempts, generator.figures.rejected_why) == (3, {"empty": 2})
+
+
+def test_what_never_passes_is_given_up():
+    generator, draws = opened((BAD,))
+    generator.submit(ask(7))
+    assert frames(generator, 60) == []
+    assert [attempt for _, attempt in draws.asked] == list(range(8))
+    assert generator.figures.in_flight == 0
+
+
+def test_hands_go_first_and_are_told_apart():
+    generator, _ = opened()
+    for request_id in range(3):
+        generator.submit(ask(request_id))
+    generator.collect(0)
+    assert generator.submit(ask(100, latent_of(0.21), levels=1))
+    assert not generator.submit(ask(101, latent_of(0.21)))  # one at a time
+    generator.set_pace("load")
+    order, index = [], 1
+    while len(order) < 4:
+        generator.work(1.0, PERIOD_MS)
+        ready = generator.collect(index)
+        order += [request_id for request_id, one in generator.decoded().items() if len(one.mesh.levels) == 1]
+        order += [one.request_id for one in ready]
+        index += 1
+    assert order.index(100) == 0
+    assert generator.submit(ask(101, latent_of(BAD)))
+    frames(generator, 20)
+    assert generator.decoded() == {101: None}
+
+
+def test_a_gpu_without_room_gets_no_work():
+    generator, draws = opened()
+    generator.submit(ask(1))
+    generator.set_pace("idle")
+    assert draws.pace == "idle"
+    assert frames(generator, 40, gpu_ms=0.8 * PERIOD_MS) == []
+    assert frames(generator, 40, gpu_ms=None) == []
+    assert generator.figures.in_flight == 1
+    generator.set_pace("off")
+    assert frames(generator, 40) == []
+    generator.set_pace("load")
+    assert len(frames(generator, 40)) == 1
+    generator.close()
+    assert draws.pace == "closed"

@@ -1,0 +1,175 @@
+"""The code of the GPU on CPU tensors: fixed buffers, tidying, gate and record give what the worker gives."""
+
+from __future__ import annotations
+
+import generation_toy as toy
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from vrapp.core.mesh import LATENT_DIM, VERTEX_DTYPE, Mesh, MeshLevel
+from vrapp.generation import tidying
+from vrapp.generation.components import without_debris
+from vrapp.generation.gate import GateLimits, Reason
+from vrapp.generation.lane import HostLane
+from vrapp.generation.maker import ObjectMaker
+from vrapp.generation.shaping import RECORD_DTYPE, STAGING_SLOTS, Shaper
+from vrapp.generation.surface import Capacity, Surface, capacity_for, extract
+from vrapp.scene.surfaces import top_map
+
+CPU = torch.device("cpu")
+
+
+class NoCopier:
+    """Nothing is drawn here."""
+
+    def copy(self, source, buffer, at):
+        raise AssertionError("nothing is drawn here")
+
+    def close(self):
+        pass
+
+
+def random_field(resolution, seed, smooth):
+    torch.manual_seed(seed)
+    grid = torch.randn(7, resolution, resolution, resolution)
+    for _ in range(smooth):
+        grid = functional.avg_pool3d(grid[None], 3, 1, 1)[0]
+    return grid
+
+
+def on_host(surface: Surface) -> MeshLevel:
+    _, vertices, quads = surface.counts.tolist()
+    packed = surface.vertices[:vertices].numpy().reshape(-1).view(VERTEX_DTYPE)
+    return MeshLevel(packed, surface.triangles[: 2 * quads].numpy().reshape(-1).view(np.uint32))
+
+
+def same(level: MeshLevel, packed: torch.Tensor, triangles: torch.Tensor) -> bool:
+    vertices = packed.numpy().reshape(-1).view(VERTEX_DTYPE)
+    return np.array_equal(vertices, level.vertices) and np.array_equal(triangles.numpy().reshape(-1), level.indices)
+
+
+@pytest.mark.parametrize("smooth", [0, 1, 2])
+def test_tidying_in_fixed_buffers_gives_the_ordinary_surface(smooth):
+    capacity, share = Capacity(1500, 2000, 2100), 0.02
+    for seed in range(4):
+        grid = random_field(10, seed, smooth)
+        level, pieces = without_debris(on_host(extract(grid, capacity_for(grid[0]))), share)
+        found = tidying.tidy(extract(grid, capacity), capacity, torch.tensor(share))
+        vertices, triangles, left, unsettled, over = found.counts.tolist()
+        assert (left, unsettled, over) == (pieces.count, 0, 0)
+        assert same(level, found.vertices[:vertices], found.triangles[:triangles])
+        np.testing.assert_allclose(found.sums.numpy(), [pieces.area.sum(), pieces.volume.sum()], rtol=1e-9)
+
+
+def test_labels_reach_the_end_of_a_long_thread():
+    x, y, z = toy.axes(48)
+    helix = torch.sqrt((x - 0.3 * torch.cos(30 * y)) ** 2 + (z - 0.3 * torch.sin(30 * y)) ** 2) - 0.04
+    grid = toy.grid_of(helix)
+    capacity = capacity_for(grid[0])
+    found = tidying.tidy(extract(grid, capacity), capacity, torch.tensor(0.015))
+    level, pieces = without_debris(on_host(extract(grid, capacity)), 0.015)
+    assert found.counts.tolist()[1:4] == [level.triangles, pieces.count, 0]
+
+
+def test_a_buffer_that_ran_over_is_told():
+    grid = random_field(10, 3, 1)
+    capacity = Capacity(20, 20, 20)
+    assert tidying.tidy(extract(grid, capacity), capacity, torch.tensor(0.0)).counts[4] == 1
+
+
+class TwoBalls:
+    """A ball of the size that the latent says, and a crumb beside it that no one should see."""
+
+    def decode(self, latent, resolution=64):
+        x, y, z = toy.axes(resolution)
+        radius = latent.flatten()[0]
+        ball = (x**2 + y**2 + z**2).sqrt() - radius
+        crumb = ((x - 0.3) ** 2 + y**2 + z**2).sqrt() - 0.02
+        return toy.grid_of(torch.minimum(ball, crumb))[None]
+
+
+MODEL = toy.ToyModel(TwoBalls(), toy.ToyPrior())
+
+
+@pytest.fixture(scope="module")
+def shaper():
+    capacities = (Capacity(4500, 4500, 4500), Capacity(1300, 1300, 1300), Capacity(400, 400, 400))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tidying, "ROUNDS", 8)  # enough for these, and scattering is slow on the CPU
+        yield Shaper(TwoBalls(), HostLane(), NoCopier(), capacities)
+
+
+def latent_of(radius: float) -> np.ndarray:
+    return np.full(LATENT_DIM, radius, np.float32)
+
+
+def shaped(shaper: Shaper, latent: np.ndarray, limits: GateLimits, levels: int = 3) -> Mesh | Reason:
+    shaper.begin(latent, limits.debris_share)
+    slot = None
+    while slot is None:
+        slot = shaper.step()
+    assert shaper.poll(slot)
+    return shaper.take(slot, limits, levels)
+
+
+def test_a_shape_is_the_workers_shape(shaper):
+    limits = GateLimits()
+    here = ObjectMaker(MODEL, CPU).mesh(latent_of(0.2), limits)
+    there = shaped(shaper, latent_of(0.2), limits)
+    assert here.levels[0].triangles > 1000
+    assert here.box[1, 0] < 0.25  # the crumb is gone
+    for mine, other in zip(here.levels, there.levels, strict=True):
+        assert np.array_equal(mine.vertices, other.vertices)
+        assert np.array_equal(mine.indices, other.indices)
+        assert (mine.nbytes, mine.triangles, mine.vertex_count) == (other.nbytes, other.triangles, other.vertex_count)
+    np.testing.assert_array_equal(here.box, there.box)
+    assert {tuple(p) for p in here.hull.tolist()} == {tuple(p) for p in there.hull.tolist()}
+    np.testing.assert_array_equal(top_map(here), there.tops)
+    assert top_map(there) is there.tops
+    assert len(shaped(shaper, latent_of(0.2), limits, levels=1).levels) == 1
+
+
+@pytest.mark.parametrize(
+    ("radius", "limits"),
+    [
+        (0.2, GateLimits(triangles_least=50_000)),
+        (0.1, GateLimits(pieces=1)),
+        (0.17, GateLimits()),
+        (0.2, GateLimits(thickness_least=1.0)),
+        (-1.0, GateLimits(triangles_least=0)),
+        (np.nan, GateLimits()),
+        (0.6, GateLimits()),
+    ],
+)
+def test_the_gate_refuses_what_the_workers_gate_refuses(shaper, radius, limits):
+    found = shaped(shaper, latent_of(radius), limits)
+    assert isinstance(found, Reason)
+    assert found == ObjectMaker(MODEL, CPU).mesh(latent_of(radius), limits)
+
+
+def test_more_surface_than_the_buffers_hold_is_too_complex(shaper):
+    assert shaped(shaper, latent_of(0.35), GateLimits()) == Reason.TOO_COMPLEX
+
+
+def test_no_more_shapes_are_begun_than_can_wait(shaper):
+    shaper.times()
+    taken = []
+    for radius in np.linspace(0.18, 0.2, STAGING_SLOTS):
+        shaper.begin(latent_of(radius), 0.015)
+        slot = None
+        while slot is None:
+            slot = shaper.step()
+        taken.append(slot)
+    assert not shaper.can_begin
+    assert sorted(taken) == list(range(STAGING_SLOTS))
+    assert [index for index, _ in shaper.times()] == list(range(shaper.slices)) * STAGING_SLOTS
+    widths = [float(np.ptp(shaper.take(slot, GateLimits()).box[:, 0])) for slot in taken]
+    assert widths == sorted(widths)
+    assert widths[0] < widths[-1]  # each slot kept its own
+    assert shaper.can_begin
+
+
+def test_the_record_is_small():
+    assert RECORD_DTYPE.itemsize <= 4096

@@ -1,0 +1,245 @@
+"""Latent → a judged mesh on its device, in slices of work that fit into frames.
+
+Worst-case buffers all the way, nothing read back but one record of less than 4 KB a shape, which arrives by itself
+in pinned memory and is polled. On CUDA each slice is a captured graph. The same code runs on the CPU for tests; the
+worker of machines without CUDA uses buffers that fit (``maker``), which is quicker there.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vrapp.core.mesh import GRID_SIZE, LATENT_DIM, LATENT_SHAPE, LEVELS, VERTEX_DTYPE, Mesh, MeshLevel
+from vrapp.generation import tidying
+from vrapp.generation.device import FIXED_CAPACITIES, Decoder, levels_of_detail
+from vrapp.generation.device_mesh import Copier, DeviceLevel
+from vrapp.generation.gate import GateLimits, GridFacts, MeshFacts, Reason
+from vrapp.generation.lane import Lane, Mark, Work
+from vrapp.generation.maker import HULL_POINTS, hull_directions
+from vrapp.generation.surface import Capacity, Surface, extract
+from vrapp.generation.tidying import Tidied
+
+STAGING_SLOTS = 3
+
+#: What comes back of one shape.
+RECORD_DTYPE = np.dtype(
+    [
+        ("counts", "<i8", (LEVELS, 5)),  # ``Tidied.counts``
+        ("grid", "<f8", 3),  # finite, inside voxels, share of the border
+        ("sums", "<f8", 2),  # area, volume
+        ("box", "<f4", (2, 3)),
+        ("hull", "<f4", (HULL_POINTS, 3)),
+        ("tops", "<f4", (tidying.TOP_CELLS, tidying.TOP_CELLS)),
+    ]
+)
+assert RECORD_DTYPE.itemsize <= 4096
+
+
+@dataclass
+class _Slot:
+    """A shape on its way to the host's knowledge: worst-case buffers, and its record."""
+
+    vertices: tuple[Tensor, ...]
+    triangles: tuple[Tensor, ...]
+    record: Tensor  # (RECORD_DTYPE.itemsize,) uint8 in host memory
+    end: Mark | None = None  # None: free
+
+
+class Shaper:
+    """Makes one shape at a time; up to ``STAGING_SLOTS`` may wait to be told of.
+
+    ``begin`` a shape, ``step`` through its ``slices``, then ``poll`` until it is told. All on one thread.
+    """
+
+    def __init__(
+        self, decoder: Decoder, lane: Lane, copier: Copier, capacities: Sequence[Capacity] = FIXED_CAPACITIES
+    ) -> None:
+        self._decoder, self._lane, self._copier = decoder, lane, copier
+        self._capacities = tuple(capacities)
+        device = lane.device
+        # One for each shape that may be on its way: the device reads it in its own time.
+        self._latents_host = deque(lane.host_buffer(4 * LATENT_DIM) for _ in range(STAGING_SLOTS + 1))
+        self._latent = torch.zeros(1, *LATENT_SHAPE, device=device)
+        self._share = torch.zeros((), device=device)
+        self._directions = torch.from_numpy(hull_directions()).to(device)
+        self._grids: list[Tensor] = []
+        self._surfaces: list[Surface | None] = [None] * LEVELS
+        self._tidied: list[Tidied | None] = [None] * LEVELS
+        self._record: Tensor | None = None
+        slices: list[Work] = [self._decode]
+        for level in range(LEVELS):
+            slices += [self._extracting(level), self._tidying(level)]
+        slices.append(self._write_record)
+        self._slices = [lane.captured(work) for work in slices]
+        self._slots = [self._new_slot() for _ in range(STAGING_SLOTS)]
+        self._next: int | None = None  # slice of the shape that is begun
+        self._marks: list[Mark] = []
+        self._times: list[tuple[int, Mark, Mark]] = []
+
+    @property
+    def slices(self) -> int:
+        """Pieces of work of one shape."""
+        return len(self._slices)
+
+    @property
+    def next_slice(self) -> int | None:
+        """Which one ``step`` would do; None where no shape is begun."""
+        return self._next
+
+    @property
+    def can_begin(self) -> bool:
+        """Whether another shape may be begun: none is, and a slot is free for it."""
+        return self._next is None and any(slot.end is None for slot in self._slots)
+
+    def begin(self, latent: np.ndarray, debris_share: float) -> None:
+        """Start on ``latent`` (704,)."""
+        if not self.can_begin:
+            raise RuntimeError("A shape is begun already, or all staging slots are taken.")
+        self._latents_host.rotate()
+        source = self._latents_host[0].view(torch.float32).view(1, *LATENT_SHAPE)
+        source.copy_(torch.from_numpy(np.asarray(latent, np.float32).reshape(1, *LATENT_SHAPE)))
+
+        def put() -> None:
+            self._latent.copy_(source, non_blocking=True)
+            self._share.fill_(debris_share)
+
+        self._lane.run(put)
+        self._next = 0
+
+    def step(self) -> int | None:
+        """Do the next slice; after the last one answers the slot that the shape will be told of in, else None."""
+        if self._next is None:
+            raise RuntimeError("No shape is begun.")
+        index = self._next
+        before = self._lane.mark()
+        self._lane.run(self._slices[index])
+        self._times.append((index, before, self._lane.mark()))
+        self._next = index + 1 if index + 1 < len(self._slices) else None
+        return self._deliver() if self._next is None else None
+
+    def times(self) -> list[tuple[int, float]]:
+        """(slice, ms) of those that have finished since the last call."""
+        done = [entry for entry in self._times if entry[2].done()]
+        self._times = [entry for entry in self._times if not entry[2].done()]
+        return [(index, end.ms_since(start)) for index, start, end in done]
+
+    def poll(self, slot: int) -> bool:
+        """Whether the shape in ``slot`` is told."""
+        end = self._slots[slot].end
+        return end is not None and end.done()
+
+    def wait(self, slot: int) -> None:
+        """Until it is: for benches and the loading scene."""
+        end = self._slots[slot].end
+        if end is not None:
+            end.wait()
+
+    def take(self, slot: int, limits: GateLimits, levels: int = LEVELS) -> Mesh | Reason:
+        """The mesh in ``slot`` (``poll`` said so) at its finest ``levels``, or why it may not be shown.
+
+        The slot is free afterwards: the mesh has memory of its own, of the size that it needs.
+        """
+        staged = self._slots[slot]
+        record = staged.record.numpy().view(RECORD_DTYPE)[0].copy()
+        staged.end = None
+        wrong = judge_record(record, limits)
+        if wrong is not None:
+            return wrong
+        made: list[MeshLevel] = []
+
+        def copy_out() -> None:
+            for level in range(levels):
+                vertices, triangles = record["counts"][level, :2].tolist()
+                if not vertices:  # too thin for this level: show the finer one
+                    made.append(made[-1])
+                    continue
+                packed = staged.vertices[level][:vertices].clone()
+                made.append(DeviceLevel(packed, staged.triangles[level][:triangles].clone(), self._copier))
+
+        self._lane.run(copy_out)
+        hull = np.unique(record["hull"], axis=0)
+        return Mesh(tuple(made), record["box"].copy(), np.ascontiguousarray(hull), record["tops"].copy())
+
+    def close(self) -> None:
+        """Let go of OpenGL's buffers, before they are deleted."""
+        self._copier.close()
+
+    # The slices.
+
+    def _decode(self) -> None:
+        grid = self._decoder.decode(self._latent, resolution=GRID_SIZE)[0].float()
+        self._grids = levels_of_detail(grid)
+
+    def _extracting(self, level: int) -> Callable[[], None]:
+        def work() -> None:
+            self._surfaces[level] = extract(self._grids[level], self._capacities[level])
+
+        return work
+
+    def _tidying(self, level: int) -> Callable[[], None]:
+        def work() -> None:
+            surface = self._surfaces[level]
+            assert surface is not None
+            self._tidied[level] = tidying.tidy(surface, self._capacities[level], self._share)
+
+        return work
+
+    def _write_record(self) -> None:
+        levels = [level for level in self._tidied if level is not None]
+        tsdf, finest = self._grids[0][0], levels[0]
+        inside = tsdf < 0
+        faces = (inside[0], inside[-1], inside[:, 0], inside[:, -1], inside[:, :, 0], inside[:, :, -1])
+        border = torch.stack([face.double().mean() for face in faces]).mean()
+        grid = torch.stack((torch.isfinite(tsdf).all().double(), inside.sum().double(), border))
+        box = tidying.box_of(finest)
+        parts = (
+            torch.stack([level.counts for level in levels]), grid, finest.sums, box,
+            tidying.support_points(finest, self._directions), tidying.top_map(finest, box),
+        )  # fmt: skip
+        self._record = torch.cat([part.contiguous().view(-1).view(torch.uint8) for part in parts])
+
+    def _new_slot(self) -> _Slot:
+        device, width = self._lane.device, VERTEX_DTYPE.itemsize
+        return _Slot(
+            tuple(torch.zeros(c.vertices, width, dtype=torch.uint8, device=device) for c in self._capacities),
+            tuple(torch.zeros(2 * c.quads, 3, dtype=torch.int32, device=device) for c in self._capacities),
+            self._lane.host_buffer(RECORD_DTYPE.itemsize),
+        )
+
+    def _deliver(self) -> int:
+        """From the one workspace that all shapes are made in to a free slot."""
+        number = next(i for i, slot in enumerate(self._slots) if slot.end is None)
+        slot = self._slots[number]
+
+        def copy() -> None:
+            for level, tidied in enumerate(self._tidied):
+                assert tidied is not None
+                slot.vertices[level].copy_(tidied.vertices)
+                slot.triangles[level].copy_(tidied.triangles)
+            assert self._record is not None
+            slot.record.copy_(self._record, non_blocking=True)
+
+        self._lane.run(copy)
+        slot.end = self._lane.mark()
+        return number
+
+
+def judge_record(record: np.void, limits: GateLimits) -> Reason | None:
+    """The gate over what came back. That the surface is closed follows from how it is extracted (and is tested)."""
+    finite, inside, border_share = record["grid"].tolist()
+    grid = GridFacts(bool(finite), int(inside), border_share)
+    if wrong := grid.wrong(limits):
+        return wrong
+    if record["counts"][:, 3:].any():  # a buffer ran over, or pieces too winding to be told apart
+        return Reason.TOO_COMPLEX
+    _, triangles, pieces = record["counts"][0, :3].tolist()
+    box = record["box"]
+    area, volume = record["sums"].tolist()
+    longest = float((box[1] - box[0]).max())
+    return MeshFacts(pieces, triangles, bool(np.isfinite(box).all()), longest, area, volume, closed=True).wrong(limits)
