@@ -59,7 +59,7 @@ class Headset:
             info = xr.SessionCreateInfo(system_id=instance.system_id, next=binding)
             self._session = xr.create_session(instance.handle, info)
             made.destroys(xr.destroy_session, self._session)
-            self._frame_wait = FrameWait(self._session)
+            self._frame_wait, self._eyes = FrameWait(self._session), views.EyeLocator(self._session)
             made.callback(self._frame_wait.close)
             self.stage = Stage(self._session, wishes.comfort)
             made.callback(self._close_stage)
@@ -197,7 +197,7 @@ class Headset:
 
     def locate_views(self) -> tuple[View, ...] | None:
         """Both eyes in the stage at this frame's display time, None while the head is not tracked at all."""
-        self._views = views.locate(self._session, self.stage.space, int(self._frame_state.predicted_display_time))
+        self._views = self._eyes.locate(self.stage.space, int(self._frame_state.predicted_display_time))
         if self._views is None:
             return None
         return tuple(

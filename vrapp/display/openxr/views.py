@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from ctypes import byref, c_uint32
 from typing import Any
 
 import xr
@@ -10,6 +11,7 @@ import xr
 from vrapp.core.errors import DisplayUnavailable
 from vrapp.core.maths import Array
 from vrapp.core.pose import Fov, View
+from vrapp.display.openxr.results import check
 from vrapp.display.openxr.spaces import pose_from
 
 STEREO = xr.ViewConfigurationType.PRIMARY_STEREO
@@ -38,12 +40,22 @@ def blend_mode(instance: Any, system_id: int) -> Any:
     return opaque if opaque in offered or not offered else offered[0]
 
 
-def locate(session: Any, stage: Any, xr_time: int) -> list[Any] | None:
-    """XrViews of both eyes in the stage, None where not even their orientation is known."""
-    info = xr.ViewLocateInfo(view_configuration_type=STEREO, display_time=xr_time, space=stage)
-    state, views = xr.locate_views(session, info)
-    known = int(state.view_state_flags) & _ORIENTATION_VALID and len(views) == 2
-    return list(views) if known else None
+class EyeLocator:
+    """xrLocateViews, into structures that are made once."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._info = xr.ViewLocateInfo(view_configuration_type=STEREO)
+        self._state, self._count = xr.ViewState(), c_uint32()
+        self._views = (xr.View * 2)(xr.View(), xr.View())
+
+    def locate(self, stage: Any, xr_time: int) -> list[Any] | None:
+        """XrViews of both eyes in the stage, valid until the next call; None without a known orientation."""
+        self._info.space, self._info.display_time = stage, xr_time
+        asked = byref(self._info), byref(self._state), 2, byref(self._count), self._views
+        check(xr.raw_functions.xrLocateViews(self._session, *asked))
+        known = self._state._view_state_flags & _ORIENTATION_VALID and self._count.value == 2
+        return list(self._views) if known else None
 
 
 def view_from(view: Any, size: tuple[int, int], hidden: Array | None) -> View:
