@@ -94,7 +94,9 @@ class StateWatch:
                 still &= now[name][:n] == self._before[name][:n]
             still &= (now["box"][:n] == self._before["box"][:n]).all((1, 2))  # not just reshaped
             moved = (now["position"][:n] != self._before["position"][:n]).any(1)
-            self._fault("creeps", bool((still & moved).any()), "something at rest moved")
+            for slot in np.flatnonzero(still & moved)[:1].tolist():
+                way = now["position"][slot] - self._before["position"][slot]
+                self._fault("creeps", True, f"{self._called(slot)} at rest moved by {way.round(4).tolist()} m")
         self._before = now
 
     def each_second(self, time_s: float) -> None:
@@ -129,7 +131,7 @@ class StateWatch:
             corner = lowest_corner(scene.box[slot], scene.orientation[slot]) * float(scene.size[slot])
             depth = -float(scene.position[slot, 1]) - corner
             sunk = depth > _SUNK_M + _SUNK_SHARE * float(scene.radius[slot])
-            self._fault("sunk", sunk, f"an object at rest reaches {depth:.2f} m into the ground")
+            self._fault("sunk", sunk, f"{self._called(slot)} at rest reaches {depth:.2f} m into the ground")
 
     def _check_flying(self) -> None:
         store = self._world.parts.store
@@ -137,6 +139,10 @@ class StateWatch:
         self._flying_since = {handle: self._flying_since.get(handle, self._time_s) for handle in flying}
         longest_s = max((self._time_s - since for since in self._flying_since.values()), default=0.0)
         self._fault("flying", longest_s > _LONGEST_FLIGHT_S, f"an object flies for {longest_s:.0f} s")
+
+    def _called(self, slot: int) -> str:
+        parts = self._world.parts
+        return f"{parts.categories[int(parts.store.category[slot])]} {int(parts.store.request_id[slot])}"
 
     def _fault(self, kind: str, is_wrong: bool, told: str) -> None:
         if is_wrong and kind not in self.faults:
