@@ -23,11 +23,11 @@ def test_every_field_can_be_set(tmp_path: Path) -> None:
     words = f"""--display offscreen --world meadow --seed 7 --weights {trace} --policy frozen --frames 300
         --size 1280x720 --input {trace} --clock fixed --pace 90 --generator full --preset light --stereo
         --screenshot p.png --stats s.json --record d --resolution 1.5 --seated --left-handed --eye-height 1.5
-        --turn 45 --move walk --vignette 0.5"""
+        --turn 45 --move walk --vignette 0.5 --truncation 0.6"""
     found = parse_options(words.split())
     expected = Options(
         "offscreen", "meadow", 7, trace, "frozen", 300, None, (1280, 720), trace, "fixed", 90.0, "full", "light",
-        True, Path("p.png"), Path("s.json"), Path("d"), 1.5, Comfort(True, True, 1.5, 45.0, "walk", 0.5),
+        True, Path("p.png"), Path("s.json"), Path("d"), 1.5, Comfort(True, True, 1.5, 45.0, "walk", 0.5), 0.6,
     )  # fmt: skip
     assert found == expected
     unset = {f.name for f in dataclasses.fields(Options) if getattr(found, f.name) == f.default}

@@ -26,6 +26,7 @@ class ToyModel:
     latent_mean: np.ndarray = field(default_factory=lambda: np.zeros(704, np.float32))
     latent_basis: np.ndarray = field(default_factory=lambda: np.eye(6, 704, dtype=np.float32))
     gate: dict[str, Any] = field(default_factory=dict)
+    projections: int = 0
 
 
 def axes(resolution: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -75,3 +75,10 @@ def test_a_request_that_gives_nothing_is_replaced():
     bank, generator = filled(failing={101, 103})
     assert len(bank) == 6
     assert generator.requests[-1].request_id == 107
+
+
+def test_truncation_keeps_a_share_of_the_temperature_that_was_proposed():
+    generator = QueueGenerator()
+    bank = Bank(generator, 7, 3, truncation=0.5)
+    bank.update(0, lambda i: Steering(0, temperature=0.8))
+    assert {request.steering.temperature for request in generator.requests} == {0.4}

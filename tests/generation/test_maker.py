@@ -78,3 +78,20 @@ def test_support_points_span_the_object():
     np.testing.assert_allclose(mesh.hull.min(0), position.min(0), atol=0.02)
     one = support_points(np.zeros((1, 3), np.float32))
     np.testing.assert_array_equal(one, [[0, 0, 0]])
+
+
+def test_a_draw_goes_through_the_network_as_often_as_the_weights_say_and_a_given_latent_never():
+    class Halving(toy.ToyVae):
+        def projected(self, latent, times):
+            halved = latent * 0.5**times
+            halved.flatten()[3] = latent.flatten()[3]
+            return halved
+
+    def made_of(projections):
+        model = toy.ToyModel(Halving(), toy.ToyPrior(), projections=projections)
+        return ObjectMaker(model, torch.device("cpu"))
+
+    plain, twice = made_of(0).make(request(3)).shown, made_of(2).make(request(3)).shown
+    np.testing.assert_allclose(np.delete(twice.latent, 3), np.delete(plain.latent, 3) / 4, rtol=1e-6)
+    given = GenerationRequest(4, 7, Steering(BOX), latent=plain.latent)
+    np.testing.assert_array_equal(made_of(2).make(given).shown.latent, plain.latent)

@@ -86,3 +86,16 @@ def test_a_few_steps_of_training_lower_the_loss() -> None:
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.9 * losses[0]
+
+
+def test_a_projection_is_decoding_and_encoding_again() -> None:
+    torch.manual_seed(0)
+    model = ShapeVAE(SMALL).eval()
+    latent = torch.randn(2, 11, 4, 4, 4)
+    with torch.no_grad():
+        assert torch.equal(model.projected(latent, 0), latent)
+        once = model.projected(latent)
+        expected = model.encode(model.decode(latent))[0]
+        # Colours keep to 32³ on the way: they differ a little, what is far from them does not.
+        assert (once - expected).norm() < 0.1 * expected.norm()
+        torch.testing.assert_close(model.projected(latent, 2), model.projected(once))

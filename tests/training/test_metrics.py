@@ -7,10 +7,12 @@ from scipy.spatial import cKDTree
 from vrapp.training.metrics import (
     chamfer_matrix,
     closed_share,
+    covered,
     frechet_distance,
     iou,
     nearest_distance,
     novelty,
+    novelty_interval,
     one_nn_told,
     one_nna_interval,
     set_scores,
@@ -86,3 +88,16 @@ def test_nearest_distance_agrees_with_the_full_matrix() -> None:
     pool = (rng.random((30, 128, 3), np.float32) - 0.5) * rng.random((30, 1, 3), np.float32)
     queries = pool[:4] + rng.normal(scale=0.01, size=(4, 128, 3)).astype(np.float32)
     assert np.allclose(nearest_distance(queries, pool, 8), chamfer_matrix(queries, pool).min(1), rtol=1e-4)
+
+
+def test_novelty_has_an_interval_that_shrinks_with_the_set() -> None:
+    rng = np.random.default_rng(0)
+    near, known = rng.random(400) + 0.5, 2 * (rng.random(400) + 0.5)
+    low, high = novelty_interval(near, known)
+    assert low < 0.5 < high
+    few_low, few_high = novelty_interval(near[:20], known[:20])
+    assert few_high - few_low > high - low
+
+
+def test_a_reference_is_covered_when_a_sample_is_nearest_to_it() -> None:
+    assert covered(np.array([[1.0, 2.0, 3.0], [2.0, 1.0, 0.5], [0.1, 1.0, 1.0]])).tolist() == [1.0, 0.0, 1.0]

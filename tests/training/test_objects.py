@@ -1,21 +1,28 @@
 """The whole pipeline on a folder of small shapes made by code."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from training_shapes import write_folder
 
 from vrapp.core.errors import InputFileError
 from vrapp.generation.weights import load_weights
+from vrapp.models.prior import PriorConfig
 from vrapp.models.vae import VaeConfig
 from vrapp.training.bake import bake, open_baked
+from vrapp.training.checkpoint import save_checkpoint
 from vrapp.training.objects import ObjectTraining, train_objects
+from vrapp.training.shape_data import load_shapes
 from vrapp.training.sources import ObjectSource, list_objects
 from vrapp.training.split import make_split
-from vrapp.training.train_prior import PriorTraining
+from vrapp.training.train_gan import GanTraining
+from vrapp.training.train_prior import LatentSet, PriorTraining, train_prior
 from vrapp.training.train_vae import VaeTraining, train_vae
 
 TINY = VaeConfig(encoder=(16, 16, 16), decoder=(16, 16, 16), blocks=(1, 1, 1), head=16)
@@ -46,12 +53,71 @@ def test_a_folder_becomes_a_generator(trained: tuple[Path, list[str]]) -> None:
 
 
 def test_the_autoregressive_prior_can_be_asked_for(trained: tuple[Path, list[str]]) -> None:
-    from dataclasses import replace
-
     folder, _ = trained
     out, work = folder / "autoregressive.safetensors", folder / "own.training"
     train_objects(folder / "models", out, replace(SETTINGS, autoregressive=True), work, say=lambda _: None)
     assert load_weights(out).prior.sample(torch.tensor([1]), torch.rand(1, 64, 11)).shape == (1, 11, 4, 4, 4)
+
+
+@pytest.mark.slow
+def test_a_vae_gan_killed_at_any_time_goes_on_as_the_same(
+    trained: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off in the middle of the sharpening, and once more when all was done."""
+    folder, _ = trained
+    gan = GanTraining(steps=3, batch=2, critic_width=4, check_every=1, device="cpu", augment=None)
+    settings = replace(SETTINGS, adversarial=True, gan=gan)
+    hashes = []
+    for name in ("straight", "halting"):
+        work, out = tmp_path / name, tmp_path / f"{name}.safetensors"
+        shutil.copytree(folder / "own.training", work)
+        if name == "halting":
+
+            def killed(state: object, *rest: object) -> None:
+                save_checkpoint(state, *rest)  # type: ignore[arg-type]
+                raise KeyboardInterrupt
+
+            with monkeypatch.context() as patched:
+                patched.setattr("vrapp.training.train_gan.save_checkpoint", killed)
+                with pytest.raises(KeyboardInterrupt):
+                    train_objects(folder / "models", out, settings, work, say=lambda _: None)
+            longer = replace(settings, vae=replace(settings.vae, steps=9))  # the VAE is done all the same
+            train_objects(folder / "models", out, longer, work, say=lambda _: None)
+        hashes.append(train_objects(folder / "models", out, settings, work, say=lambda _: None).weights_hash)
+    assert hashes[0] == hashes[1]
+    assert hashes[0] != load_weights(folder / "own.safetensors").weights_hash
+
+
+def test_a_resumed_prior_is_the_same_prior(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    known = LatentSet(torch.randn(6, 2, 11, 4, 4, 4), torch.full((6, 2, 11, 4, 4, 4), 0.1), torch.arange(6) % 2)
+    config = PriorConfig(categories=2, bins=4, width=16, layers=1, heads=2)
+    plan = PriorTraining(steps=4, batch=4, check_every=2)
+    straight, figures = train_prior(known, known, config, plan, tmp_path / "straight")
+    train_prior(known, known, config, replace(plan, seconds=0.0), tmp_path / "halting")  # stops after one step
+    resumed, again = train_prior(known, known, config, plan, tmp_path / "halting")
+    assert figures == again
+    pairs = zip(straight.state_dict().values(), resumed.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert (tmp_path / "halting" / "prior.csv").read_text().splitlines()[0].startswith("step,train_loss")
+
+
+def test_a_prior_of_other_latents_begins_anew(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config, plan = PriorConfig(2, bins=4, width=16, layers=1, heads=2), PriorTraining(steps=2, batch=4, check_every=1)
+    for _ in range(2):
+        known = LatentSet(torch.randn(6, 1, 11, 4, 4, 4), torch.full((6, 1, 11, 4, 4, 4), 0.1), torch.arange(6) % 2)
+        told: list[int] = []
+        train_prior(known, known, config, plan, tmp_path, lambda step, _, told=told: told.append(step))
+        assert told == [1, 2]
+
+
+def test_curves_of_a_training_are_drawn_beside_its_log(trained: tuple[Path, list[str]]) -> None:
+    folder, _ = trained
+    work = folder / "own.training"
+    columns = (work / "vae.csv").read_text().splitlines()[0].split(",")
+    picture = Image.open(work / "vae.png")
+    assert picture.width > 100 * min(4, len(columns) - 1)
 
 
 def test_started_again_it_bakes_and_trains_nothing_twice(trained: tuple[Path, list[str]]) -> None:
@@ -79,10 +145,6 @@ def test_a_killed_bake_goes_on_where_it_was(trained: tuple[Path, list[str]], tmp
 
 
 def test_a_resumed_training_is_the_same_training(trained: tuple[Path, list[str]], tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from vrapp.training.shape_data import load_shapes
-
     folder, _ = trained
     baked = open_baked(folder / "own.training")
     shapes = load_shapes(baked, [baked.sources[int(row)].file for row in baked.rows[:4]], ("ball", "box", "cone"))

@@ -25,8 +25,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prior = LatentPrior(PriorConfig(categories=2, bins=4, width=16, layers=1, heads=2))
     prior.set_bins(torch.randn(20, 11, 4, 4, 4))
     path = tmp_path_factory.mktemp("weights") / "toy.safetensors"
+    sampling = {"top_p": 0.9, "guidance": 0.25, "heat": 0.8, "projections": 1}
     save_weights(path, vae, prior, CATEGORIES, np.zeros(704), np.eye(6, 704), {"note": "toy"},
-                 {"default": {}, "categories": {}}, {"top_p": 0.9, "guidance": 0.25, "heat": 0.8})  # fmt: skip
+                 {"default": {}, "categories": {}}, sampling)  # fmt: skip
     return path
 
 
@@ -38,7 +39,9 @@ def test_round_trip(weights: Path) -> None:
     assert model.card == {"note": "toy"}
     assert model.latent_basis.shape == (6, 704)
     assert (model.prior.top_p, model.prior.guidance, model.prior.heat) == (0.9, 0.25, 0.8)
-    latent = model.prior.sample(torch.tensor([1]), torch.rand(1, 64, 11))
+    uniforms = torch.rand(1, 64, 11)
+    latent = model.prior.sample(torch.tensor([1]), uniforms)
+    torch.testing.assert_close(model.draw(torch.tensor([1]), uniforms), model.vae.projected(latent))
     assert model.vae.decode(latent).shape == (1, 7, 64, 64, 64)
 
 

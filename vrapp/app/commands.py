@@ -102,14 +102,19 @@ def train(words: Sequence[str]) -> int:
     parser.add_argument(
         "--split", metavar="FILE", type=split, help="which models are kept for tests (default: by itself)"
     )
-    kind = one_of("--model", ("vae", "gan"))
-    parser.add_argument("--model", metavar="KIND", type=kind, default="vae", help="or gan, to compare with (vae)")
+    kind = one_of("--model", ("vae", "vae-gan", "gan"))
+    models = "or vae-gan (its decoder trained on against critics), or gan, to compare with (vae)"
+    parser.add_argument("--model", metavar="KIND", type=kind, default="vae", help=models)
+    prior = one_of("--prior", ("mixture", "autoregressive"))
+    parser.add_argument("--prior", metavar="KIND", type=prior, default="mixture", help="or autoregressive (mixture)")
     found = parser.parse(rest)
     outputs.check_file(found.out, "--out")
     _log_to_stderr()
     from vrapp.training.objects import ObjectTraining, train_objects
 
-    settings = ObjectTraining(seconds=found.minutes * 60, seed=found.seed)
+    settings = ObjectTraining(
+        found.minutes * 60, found.prior == "autoregressive", adversarial=found.model == "vae-gan", seed=found.seed
+    )
     if found.model == "gan":
         from vrapp.training.object_gan import train_object_gan
 
@@ -127,14 +132,20 @@ def evaluate(words: Sequence[str]) -> int:
     parser = Parser(f"evaluate {what}", "Prints the generator's metrics beside their baselines.")
     parser.add_argument("--data", metavar="DIR", type=input_folder("--data"), help="the models it is compared with")
     parser.add_argument("--json", metavar="P.json", type=output_file("--json", ".json"), help="write the table there")
+    also = "a further row of the table: other weights, or those of a pure GAN; may be given again"
+    parser.add_argument("--also", metavar="FILE", type=input_file("--also"), action="append", default=[], help=also)
+    sheets = "draw data, reconstructions, samples, neighbours and interpolations there"
+    parser.add_argument("--sheets", metavar="DIR", type=folder, help=sheets)
     _add_seed_and_weights(parser)
     found = parser.parse(rest)
     if found.json:
         outputs.check_file(found.json, "--json")
+    if found.sheets:
+        outputs.check_folder(found.sheets, "--sheets")
     _log_to_stderr()
     from vrapp.training import evaluate as evaluate_module
 
-    return evaluate_module.run(found.data, found.weights, found.seed, found.json)
+    return evaluate_module.run(found.data, found.weights, found.json, found.seed, found.also, found.sheets)
 
 
 def _train_dense(words: Sequence[str]) -> int:

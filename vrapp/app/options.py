@@ -31,6 +31,7 @@ class Options:
     ``frames`` and ``seconds`` count from "world populated"; at most one is given. ``size`` is pixels
     of the window, or of one view. ``pace_hz`` is the rate that frames are held to. ``clock`` None is
     "fixed" offscreen and with ``input``, else "real". ``resolution`` is a factor of what the headset recommends.
+    ``truncation`` is the share of the requests' temperature that is kept.
     """
 
     display: str = "auto"
@@ -52,6 +53,7 @@ class Options:
     record: Path | None = None
     resolution: float = 1.0
     comfort: Comfort = field(default_factory=Comfort)
+    truncation: float = 1.0
 
 
 def parse_options(words: Sequence[str]) -> Options:
@@ -117,6 +119,9 @@ def _add_place(parser: Parser) -> None:
     world.add_argument("--world", metavar="NAME", type=_world, help="meadow (default), or a world file of your own")
     world.add_argument("--seed", metavar="N", type=whole("--seed", 0, MAX_SEED), help="same seed, same objects (1)")
     world.add_argument("--weights", metavar="FILE", type=input_file("--weights"), help="a generator of your own")
+    share = real("--truncation", 0, 1, "share")
+    kept = "how far objects stray from what the networks have seen: 0 not at all … 1 (1)"
+    world.add_argument("--truncation", metavar="S", type=share, help=kept)
     world.add_argument(
         "--policy", metavar="NAME", type=_policy, help="what to make next: adaptive (default), frozen or random"
     )

@@ -16,11 +16,12 @@ FIRST_LIVE_REQUEST = 1_000_000
 
 
 class Start:
-    """Fills the world once."""
+    """Fills the world once. ``truncation`` is the share of the requests' temperature that is kept."""
 
-    def __init__(self, generator: Generator, manager: SceneManager, seed: int) -> None:
+    def __init__(self, generator: Generator, manager: SceneManager, seed: int, truncation: float = 1.0) -> None:
         self._generator, self._manager = generator, manager
-        self._key = startset.StartSetKey(generator.weights_hash, seed, tuple(manager.start_requests()))
+        wishes = tuple(steering.truncated(truncation) for steering in manager.start_requests())
+        self._key = startset.StartSetKey(generator.weights_hash, seed, wishes)
         self._folder: Path = resources.cache_folder()
         self._builder: startset.StartSetBuilder | None = None
         self.total = len(self._key.wishes)

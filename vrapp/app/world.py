@@ -105,7 +105,7 @@ class World:
         owned.callback(generator.close)
         recorder = self._recorder(options, generator, owned)
         asked = None if recorder is None else Requested(recorder, self.clock)
-        bank = Bank(generator, options.seed, BANK[options.generator], FIRST_LIVE_REQUEST, asked)
+        bank = Bank(generator, options.seed, BANK[options.generator], FIRST_LIVE_REQUEST, asked, options.truncation)
         store = SceneStore(components=COMPONENTS)
         table = load_categories()
         rows = [category_or_default(table, name) for name in generator.categories]
@@ -127,7 +127,7 @@ class World:
             store=store,
             manager=manager,
             bank=bank,
-            start=Start(generator, manager, options.seed),
+            start=Start(generator, manager, options.seed, options.truncation),
             reshape=Reshape(generator, manager, np.array([row.size_m for row in rows]), options.seed),
             interaction=Interaction(np.array([row.graspable for row in rows]), options.comfort.main_hand),
             locomotion=Locomotion(comfort=options.comfort),

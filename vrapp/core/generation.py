@@ -5,7 +5,7 @@ The manager never waits: ``take`` answers at once, from the bank or with None.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -29,6 +29,10 @@ class Steering:
     utility: np.ndarray | None = None
     near: np.ndarray | None = None
     nearness: float = 0.0
+
+    def truncated(self, share: float) -> Steering:
+        """The same with ``share`` of its temperature: nearer to what the networks were trained on."""
+        return replace(self, temperature=self.temperature * share)
 
 
 @dataclass(frozen=True)

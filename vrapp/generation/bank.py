@@ -22,7 +22,8 @@ class Bank:
 
     With ``refreshes`` the oldest give way when nearly all are ready, so that the generator never rests.
     Request ids count up from ``first_request_id``, so that the same seed asks for the same objects.
-    ``on_request`` is told of every request that the generator takes.
+    ``on_request`` is told of every request that the generator takes. ``truncation`` is the share of the
+    proposals' temperature that is kept.
     """
 
     def __init__(
@@ -32,8 +33,10 @@ class Bank:
         capacity: int = 16,
         first_request_id: int = 0,
         on_request: Callable[[GenerationRequest], None] | None = None,
+        truncation: float = 1.0,
     ) -> None:
         self._on_request = on_request
+        self._truncation = truncation
         self._generator = generator
         self._seed = seed
         self.capacity = capacity
@@ -89,7 +92,7 @@ class Bank:
         """Submit one more request; what the generator refuses is asked again next time."""
         request = self._refused
         if request is None:
-            request = GenerationRequest(self._next_id, self._seed, propose(self._next_id))
+            request = GenerationRequest(self._next_id, self._seed, propose(self._next_id).truncated(self._truncation))
             self._next_id += 1
         taken = self._generator.submit(request)
         self._refused = None if taken else request

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vrapp.core.mesh import GRID_SIZE, LEVELS, TRUNCATION_VOXELS, VERTEX_DTYPE, MeshLevel
+from vrapp.core.mesh import GRID_SIZE, LATENT_SHAPE, LEVELS, TRUNCATION_VOXELS, VERTEX_DTYPE, MeshLevel
 from vrapp.generation.onednn import with_onednn
 from vrapp.generation.surface import Capacity, Surface, capacity_for, extract
 
@@ -30,6 +30,9 @@ class Decoder(Protocol):
 
     def decode(self, latent: Tensor, resolution: int = GRID_SIZE) -> Tensor:
         """(B, 11, 4, 4, 4) → (B, 7, R, R, R)."""
+
+    def projected(self, latent: Tensor, times: int) -> Tensor:
+        """(B, 11, 4, 4, 4) decoded and encoded again, ``times`` times."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,14 @@ class SurfacePipeline:
     def decode(self, latent: Tensor) -> Tensor:
         """The grid (7, 64, 64, 64) of ``latent`` (1, 11, 4, 4, 4)."""
         return self._decoder.decode(latent.to(self.device), resolution=GRID_SIZE)[0].float()
+
+    @torch.inference_mode()
+    def projected(self, latent: np.ndarray, times: int) -> np.ndarray:
+        """The latent (704,) after ``times`` rounds through the network; itself where there are none."""
+        if times == 0:
+            return latent
+        grid = torch.from_numpy(latent).reshape(1, *LATENT_SHAPE).to(self.device)
+        return self._decoder.projected(grid, times).reshape(-1).float().cpu().numpy()
 
     @torch.inference_mode()
     def surfaces(self, grid: Tensor, levels: int = LEVELS) -> SurfaceSet:

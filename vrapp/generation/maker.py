@@ -68,6 +68,10 @@ class Model(Protocol):
     def gate(self) -> Mapping[str, Any]:
         """See ``gate.GateLimits.from_card``."""
 
+    @property
+    def projections(self) -> int:
+        """How often a draw is decoded and encoded again before it is judged."""
+
 
 @dataclass(frozen=True)
 class Made:
@@ -126,7 +130,8 @@ class ObjectMaker:
     def draw_all(self, attempts: Sequence[tuple[GenerationRequest, int]]) -> Iterator[Made]:
         """For each attempt at a request its latent, as an object without a mesh."""
         nothing = Mesh((), np.zeros((2, 3), np.float32), np.zeros((0, 3), np.float32))
-        for (request, attempt), latent in zip(attempts, self._draw(attempts), strict=True):
+        for (request, attempt), first in zip(attempts, self._draw(attempts), strict=True):
+            latent = self._pipeline.projected(first, self._model.projections)
             drawn = GeneratedObject(
                 request.request_id, request.steering.category, latent, self.project(latent), nothing, "", attempt + 1
             )
@@ -150,7 +155,8 @@ class ObjectMaker:
         category = request.steering.category
         for attempts in ATTEMPTS:
             latents = self._draw([(request, attempt) for attempt in attempts]) if rejected else [first]
-            for latent in latents:
+            for drawn in latents:
+                latent = self._pipeline.projected(drawn, self._model.projections)
                 mesh = self.mesh(latent, self._limits[category])
                 if isinstance(mesh, Reason):
                     rejected.append(mesh)

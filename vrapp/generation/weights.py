@@ -23,13 +23,15 @@ from vrapp.core.errors import OutputError, WeightsError
 from vrapp.core.mesh import LATENT_DIM
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vrapp.models.mixture import LatentMixture
     from vrapp.models.prior import LatentPrior
     from vrapp.models.vae import ShapeVAE
 
     Prior = LatentPrior | LatentMixture
 
-SCHEMA = "vrapp-objects-2"
+SCHEMA = "vrapp-objects-3"
 MAX_FILE_BYTES = 256 * 2**20
 MAX_HEADER_BYTES = 4 * 2**20
 _DTYPES = {"F32": np.float32, "F16": np.float16}
@@ -60,6 +62,11 @@ class ObjectModel:
     latent_mean: NDArray[np.float32]  # (704,)
     latent_basis: NDArray[np.float32]  # (6, 704)
     gate: dict[str, Any]
+    projections: int  # of a draw (`ShapeVAE.projected`) before it is decoded
+
+    def draw(self, category: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
+        """Latents (B, 11, 4, 4, 4) of category (B,) int64 and uniforms (B, 64, 11) in [0, 1), as they are decoded."""
+        return self.vae.projected(self.prior.sample(category, uniforms, temperature), self.projections)
 
 
 @dataclass(frozen=True)
@@ -142,18 +149,26 @@ def _verified(path: Path) -> tuple[WeightsDescription, dict[str, Any], dict[str,
     return known, description, entries, raw
 
 
+def schema_of(path: Path) -> str:
+    """The schema that a safetensors file states, "" where it states none. Raises WeightsError."""
+    metadata = _read_header(Path(path))[0]
+    return str(metadata.get("schema", "")) if isinstance(metadata, dict) else ""
+
+
 def load_weights(path: Path) -> ObjectModel:
     """Read, verify and build the networks.  Raises WeightsError, one sentence, for anything wrong."""
     path = Path(path)
     known, description, entries, raw = _verified(path)
     try:
         vae, prior = _networks(description, entries, raw)
+        projections = max(0, int(description["sampling"].get("projections", 0)))
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0][:120]
         raise WeightsError(f"The weights {path} do not fit their networks ({reason}); {_REMEDY}.") from error
     return ObjectModel(
-        vae, prior, known.categories, known.card, known.weights_hash, known.latent_mean, known.latent_basis, known.gate
-    )
+        vae, prior, known.categories, known.card, known.weights_hash, known.latent_mean, known.latent_basis,
+        known.gate, projections,
+    )  # fmt: skip
 
 
 def _networks(description: dict[str, Any], entries: dict[str, _Entry], raw: bytes) -> tuple[ShapeVAE, Prior]:
@@ -183,7 +198,8 @@ def _networks(description: dict[str, Any], entries: dict[str, _Entry], raw: byte
     if isinstance(prior, LatentMixture):
         prior.prepare()
     vae.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    prior.set_sampling(**{key: float(value) for key, value in description["sampling"].items()})
+    sampling = {key: float(value) for key, value in description["sampling"].items() if key != "projections"}
+    prior.set_sampling(**sampling)
     return vae, prior
 
 

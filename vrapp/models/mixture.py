@@ -1,13 +1,14 @@
-"""A mixture of low-rank Gaussians over the latents of a trained VAE: the ex-post density estimate of
-Ghosh et al. 2020 ("From variational to deterministic autoencoders"), with one component an encoded model.
+"""A prior over the latents of a trained VAE that recombines what it has seen: an ex-post density estimate
+(Ghosh et al. 2020, "From variational to deterministic autoencoders") with a component for each encoded model.
 
-A component's mean is an encoding of a training model (as it is, or mildly augmented). Its covariance spans
-the directions to the model's other encodings (proportions, colours) and to the nearest models of its
-category (form), and a little of everything else:
+A draw takes a model A of its category in one of a few proportions (`variants`), one of A's nearest models B
+in the same proportions, and a soft plane through the 4³ cells of the latent: A on one side, B on the other.
 
-    p(z | c) = Σ_i 1/n_c · N(μ_i, T² (Σ_k s_k² d_ik d_ikᵀ + σ² I))
+    z = A + T · w(x) · (B − A) + T · σ ε,      w(x) = sigmoid(steepness · (n · x − offset))
 
-On little data it is a hard baseline: what it draws is near to what was seen, and looks like it.
+Since a latent is spatial, either side is what the decoder knows; only the seam is new. Colours come whole,
+nearly all from A or nearly all from B. What the seam tears, `ShapeVAE.projected` mends.
+On little data this is a hard baseline: what it draws is near to what was seen, and looks like it.
 """
 
 from __future__ import annotations
@@ -18,22 +19,29 @@ import torch
 from torch import Tensor, nn
 
 SHAPE, COLOURS = 8, 3  # channels of a latent (models.vae)
+CELLS = 64  # 4³
 TAIL = 1e-5  # uniforms are kept this far from 0 and 1
+#: What the first of a draw's uniforms decide; the others are ε.
+_COMPONENT, _PARTNER, _COLOUR, _OFFSET = 0, 1, 2, 3
+_PLANE = slice(4, 7)
+_KNOWN = 7
+_COLOUR_STEEPNESS = 12.0
+_TRIED_OFFSETS = (-3.0, -1.5, -0.9, -0.45, 0.0, 0.45, 0.9, 1.5, 3.0)  # standard deviations, by `uniforms_of`
 
 
 @dataclass(frozen=True)
 class MixtureConfig:
-    """Sizes, and the spreads: ``own`` along a model's other encodings, ``others`` towards its neighbours
-    (``colours`` for the last 3 of 11 channels), ``noise`` in standard deviations of the latents, in every
-    direction."""
+    """Sizes, and what a draw mixes: one of `neighbours` models no farther than `reach` (root mean square, in standard
+    deviations of the latents: halves of very different models make a ruin), by a plane of normal distance `offset`
+    (cells) from the middle and `steepness` (a cell); `noise` in standard deviations, in every direction."""
 
     categories: int
     models: int
     variants: int = 4
-    neighbours: int = 3
-    own: float = 0.5
-    others: float = 0.25
-    colours: float = 0.4
+    neighbours: int = 5
+    reach: float = 1.0
+    offset: float = 0.7
+    steepness: float = 2.0
     noise: float = 0.04
     numbers: int = 704
 
@@ -56,10 +64,13 @@ class LatentMixture(nn.Module):
         self.register_buffer("category", torch.zeros(config.models))
         self._members: list[Tensor] = []  # by category: its models
         self._nearest = torch.zeros(0)  # (models, neighbours) int64
+        line = torch.arange(4) - 1.5
+        self._places = torch.stack(torch.meshgrid(line, line, line, indexing="ij"), -1).reshape(CELLS, 3)
 
     @torch.no_grad()
     def fit(self, means: Tensor, category: Tensor) -> None:
-        """Take the encodings (models, variants, 11, 4, 4, 4) of models with ``category`` (models,) int64."""
+        """Take the encodings (models, variants, 11, 4, 4, 4) of models with ``category`` (models,) int64;
+        the same variant of all models has the same proportions."""
         flat = means.flatten(2)
         order = []
         for number in range(self.config.categories):
@@ -74,30 +85,23 @@ class LatentMixture(nn.Module):
 
     def prepare(self) -> None:
         """Work out members and neighbours. Call it once the means are loaded; ``fit`` does."""
-        category, first = self.category.long(), self.means[:, 0]
+        category = self.category.long()
+        shape = self.means[:, 0, : SHAPE * CELLS]
         self._members = [torch.nonzero(category == c)[:, 0] for c in range(self.config.categories)]
+        self._deviation = float(self.means[:, 0].std())
+        reach = self.config.reach * self._deviation * shape.shape[1] ** 0.5
         nearest = torch.arange(len(category))[:, None].repeat(1, self.config.neighbours)
         for members in self._members:
             count = min(self.config.neighbours, len(members) - 1)
             if count > 0:
-                distance = torch.cdist(first[members], first[members])
-                found = distance.topk(count + 1, largest=False).indices[:, 1:]  # but for itself
-                nearest[members, :count] = members[found]
+                distance, found = torch.cdist(shape[members], shape[members]).topk(count + 1, largest=False)
+                found = members[torch.where(distance > reach, torch.arange(len(members))[:, None], found)[:, 1:]]
+                turns = torch.arange(self.config.neighbours) % count  # a small category's few come again
+                nearest[members] = found[:, turns]
         self._nearest = nearest
-        self._deviation = float(first.std())
 
     def set_sampling(self) -> None:
         """A mixture has no settings of sampling but the temperature."""
-
-    def _directions(self, model: Tensor, variant: Tensor) -> Tensor:
-        """(B, variants + neighbours, 704): where each component may stray, scaled."""
-        centre = self.means[model, variant][:, None]
-        own = (self.means[model] - centre) * self.config.own
-        others = self.means[self._nearest[model], 0] - self.means[model, 0][:, None]
-        colours = others.shape[2] * COLOURS // (COLOURS + SHAPE)  # numbers
-        others[:, :, :-colours] *= self.config.others
-        others[:, :, -colours:] *= self.config.colours
-        return torch.cat([own, others], 1)
 
     def _component(self, category: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
         """Model and variant (B,) that ``uniform`` (B,) picks among those of ``category``."""
@@ -107,37 +111,74 @@ class LatentMixture(nn.Module):
         models = [int(self._members[int(c)][int(p) // variants]) for c, p in zip(category, picked, strict=True)]
         return torch.tensor(models), picked % variants
 
+    def _shares(self, normals: Tensor, offsets: Tensor) -> Tensor:
+        """(B, 64) share of the partner in each cell, of planes with normals (B, 3) and offsets (B,)."""
+        direction = normals / normals.norm(dim=1, keepdim=True).clamp(min=1e-6)
+        return torch.sigmoid(
+            self.config.steepness * (direction @ self._places.T - self.config.offset * offsets[:, None])
+        )
+
+    def _mixed(self, centre: Tensor, partner: Tensor, shares: Tensor, colour: Tensor, temperature: float) -> Tensor:
+        """(B, 704) from centre and partner (B, 704), shares (B, 64) and the colours' share (B,)."""
+        shape = shares[:, None].expand(-1, SHAPE, -1).flatten(1)
+        whole = colour[:, None].expand(-1, COLOURS * CELLS)
+        return centre + temperature * torch.cat([shape, whole], 1) * (partner - centre)
+
     def sample(self, category: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
         """Category (B,) int64 and uniforms (B, 64, 11) in [0, 1) → latents (B, 11, 4, 4, 4), row by row."""
         flat = uniforms.flatten(1)
-        model, variant = self._component(category, flat[:, 0])
-        directions = self._directions(model, variant)  # (B, K, 704)
-        count = directions.shape[1]
+        model, variant = self._component(category, flat[:, _COMPONENT])
+        near = (flat[:, _PARTNER] * self.config.neighbours).long().clamp(max=self.config.neighbours - 1)
+        partner = self.means[self._nearest[model, near], variant]
         normal = torch.special.ndtri(flat.clamp(TAIL, 1 - TAIL))  # (B, 704)
-        along = (normal[:, 1 : count + 1, None] * directions).sum(1)
-        rest = normal * self.config.noise * self._deviation
-        rest[:, : count + 1] = 0
-        latent: Tensor = self.means[model, variant] + temperature * (along + rest)
+        shares = self._shares(normal[:, _PLANE], normal[:, _OFFSET])
+        colour = torch.sigmoid(_COLOUR_STEEPNESS * (flat[:, _COLOUR] - 0.5))
+        latent = self._mixed(self.means[model, variant], partner, shares, colour, min(temperature, 1.0))
+        normal[:, :_KNOWN] = 0
+        latent = latent + temperature * self.config.noise * self._deviation * normal
         return latent.reshape(-1, SHAPE + COLOURS, 4, 4, 4)
 
     def uniforms_of(self, latent: Tensor, category: Tensor, temperature: float = 1.0) -> Tensor:
         """Uniforms (B, 64, 11) that draw something as near as may be to latents (B, 11, 4, 4, 4)."""
-        rows = []
-        for wanted, number in zip(latent.flatten(1), category, strict=True):
-            members = self._members[int(number)]
-            candidates = self.means[members].flatten(0, 1)  # (n · variants, 704)
-            at = int((candidates - wanted).norm(dim=1).argmin())
-            model, variant = members[at // self.config.variants][None], torch.tensor([at % self.config.variants])
-            directions = self._directions(model, variant)[0]  # (K, 704)
-            count = len(directions)
-            offset = (wanted - self.means[model, variant][0]) / max(temperature, 1e-3)
-            # Ridge: a unit normal has unit cost, a residual counts by the noise.
-            scale = self.config.noise * self._deviation
-            gram = directions @ directions.T + scale**2 * torch.eye(count)
-            along = torch.linalg.solve(gram, directions @ offset)
-            normal = (offset - along @ directions) / scale
-            normal[1 : count + 1] = along
-            row = torch.special.ndtr(normal.clamp(-4, 4))
-            row[0] = (at + 0.5) / len(candidates)
-            rows.append(row)
-        return torch.stack(rows).reshape(-1, 64, 11).clamp(0, 1 - TAIL)
+        rows = [self._nearest_draw(z, int(c), temperature) for z, c in zip(latent.flatten(1), category, strict=True)]
+        return torch.stack(rows).reshape(-1, CELLS, SHAPE + COLOURS).clamp(0, 1 - TAIL)
+
+    def _nearest_draw(self, wanted: Tensor, number: int, temperature: float) -> Tensor:
+        """Uniforms (704,): the best of some planes between all models of the category and their partners."""
+        members, strength = self._members[number], min(temperature, 1.0)
+        centres = self.means[members].flatten(0, 1)  # (n · variants, 704)
+        partners = self.means[self._nearest[members]].transpose(1, 2).flatten(0, 1)  # (n · variants, neighbours, 704)
+        off = wanted - centres  # what the way to the partner has to make up for
+        way = strength * (partners - centres[:, None])
+        cells = (len(centres), self.config.neighbours, SHAPE, CELLS)
+        shape, colours = slice(0, SHAPE * CELLS), slice(SHAPE * CELLS, None)
+        along = (off[:, None, shape] * way[..., shape]).reshape(cells).sum(2)  # (n · variants, neighbours, 64)
+        length = way[..., shape].square().reshape(cells).sum(2)
+        normals, offsets = _tried_planes()
+        shares = self._shares(normals, offsets)  # (planes, 64)
+        colour_along = (off[:, None, colours] * way[..., colours]).sum(2)
+        colour_length = way[..., colours].square().sum(2).clamp(min=1e-9)
+        colour = (colour_along / colour_length).clamp(0.0, 1.0)  # (n · variants, neighbours)
+        error = off.square().sum(1)[:, None] - 2 * colour * colour_along + colour.square() * colour_length
+        error = error[..., None] - 2 * along @ shares.T + length @ shares.square().T
+        at, near, plane = (int(i) for i in torch.unravel_index(error.argmin(), error.shape))
+        drawn = self._mixed(
+            centres[at][None], partners[at, near][None], shares[plane][None], colour[at, near][None], strength
+        )[0]  # fmt: skip
+        scale = max(temperature, 1e-3) * self.config.noise * self._deviation
+        row = torch.special.ndtr(((wanted - drawn) / scale).clamp(-4, 4))
+        row[_COMPONENT] = (at + 0.5) / len(centres)
+        row[_PARTNER] = (near + 0.5) / self.config.neighbours
+        row[_COLOUR] = 0.5 + torch.logit(colour[at, near].clamp(0.003, 0.997)) / _COLOUR_STEEPNESS
+        row[_OFFSET] = torch.special.ndtr(offsets[plane])
+        row[_PLANE] = torch.special.ndtr(normals[plane])
+        return row
+
+
+def _tried_planes() -> tuple[Tensor, Tensor]:
+    """Normals (P, 3) to the 26 neighbours of a cell, each with all offsets (P,), in standard deviations."""
+    steps = torch.tensor([-1.0, 0.0, 1.0])
+    directions = torch.cartesian_prod(steps, steps, steps)
+    directions = directions[directions.norm(dim=1) > 0]
+    offsets = torch.tensor(_TRIED_OFFSETS)
+    return directions.repeat_interleave(len(offsets), 0), offsets.repeat(len(directions))

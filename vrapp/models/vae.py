@@ -199,6 +199,19 @@ class ShapeVAE(nn.Module):
             look = look if resolution == 32 else functional.avg_pool3d(look, 2)
         return torch.cat([distance, look], 1)
 
+    def projected(self, latent: Tensor, times: int = 1) -> Tensor:
+        """(B, 11, 4, 4, 4) decoded and encoded again, `times` times.
+
+        A chain of such steps walks to where the network's own shapes lie (Bengio et al. 2013, "Generalized denoising
+        auto-encoders as generative models"): what two halves of a latent leave torn grows together.
+        """
+        for _ in range(times):
+            raw, look = self.decoder(latent)
+            distance = raw.clamp(-1.0, 1.0)
+            mask = functional.avg_pool3d((distance.abs() < BAND).to(raw.dtype), 2)
+            latent = self.encoder(distance, torch.cat([torch.sigmoid(look) * mask, mask], 1))[0]  # colours stay at 32³
+        return latent
+
 
 @dataclass(frozen=True)
 class VaeLossWeights:

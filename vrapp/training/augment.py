@@ -50,6 +50,21 @@ def resize_matrix(centre: Tensor, scale: Tensor, size: int) -> Tensor:
     return matrix
 
 
+#: Sides of the variants of a model that the recombining prior takes: as it is, tall, flat, long.
+PROPORTIONS = ((1.0, 1.0, 1.0), (1.0, 1.3, 1.0), (1.1, 0.77, 1.1), (1.2, 1.0, 0.83))
+
+
+def stretched(
+    distance: Tensor, look: Tensor, extent: Tensor, sides: tuple[float, float, float]
+) -> tuple[Tensor, Tensor]:
+    """Shapes (see `augment`) with their sides x, y, z multiplied, so that they still fill their box."""
+    scale = torch.tensor(sides).repeat(len(distance), 1)
+    scale = scale / ((scale * extent).amax(1) / extent.amax(1).clamp(min=1))[:, None]
+    centre = torch.zeros(len(distance))
+    fine, coarse = ([resize_matrix(centre, scale[:, axis], size) for axis in range(3)] for size in (64, 32))
+    return _apply(distance, fine), _apply(look, coarse)
+
+
 def _apply(grid: Tensor, matrices: list[Tensor]) -> Tensor:
     """(B, C, R, R, R) resampled along x, y, z by (B, R, R) matrices."""
     b, c, r = grid.shape[:3]

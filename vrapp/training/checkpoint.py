@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,35 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
 
 
 def write_log(path: Path, columns: list[str], rows: list[list[float]]) -> None:
-    """The run so far as CSV, written whole or not at all; the first column is the step."""
+    """The run so far as CSV and, beside it, as a picture of its curves; the first column is the step.
+
+    Each is written whole or not at all.
+    """
     fresh = path.with_suffix(".new")
     with fresh.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows([int(row[0]), *[f"{value:.6g}" for value in row[1:]]] for row in rows)
+    os.replace(fresh, path)
+    _draw_curves(path.with_suffix(".png"), columns[1:], rows)
+
+
+def _draw_curves(path: Path, names: list[str], rows: list[list[float]]) -> None:
+    """A small plot for each column over the steps, where matplotlib is installed (it comes with vrapp[train])."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    across = min(4, len(names))
+    down = -(-len(names) // across)
+    figure = Figure((3 * across, 2 * down), dpi=80, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    for number, name in enumerate(names):
+        plot = figure.add_subplot(down, across, number + 1)
+        plot.plot([row[0] for row in rows], [row[number + 1] for row in rows], linewidth=1, marker=".", markersize=3)
+        plot.set_title(name, fontsize=8)
+        plot.tick_params(labelsize=6)
+    fresh = path.with_suffix(".new")
+    canvas.print_png(str(fresh))
     os.replace(fresh, path)

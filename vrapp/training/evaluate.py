@@ -1,4 +1,4 @@
-"""`vrapp evaluate objects`: reconstruction and sample quality beside an oracle and a baseline.
+"""`vrapp evaluate objects`: reconstruction and sample quality beside an oracle and baselines.
 
 Every figure comes from the test part of the split, which nothing was trained on.  Samples, references
 and training models go the same way: grid → marching cubes → points, longest side 1.
@@ -12,6 +12,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,24 +25,26 @@ from torch import Tensor
 from vrapp.core import resources
 from vrapp.core.errors import InputFileError, OutputError, WeightsError
 from vrapp.generation.components import is_closed
-from vrapp.generation.device import SurfacePipeline
-from vrapp.generation.gate import GateLimits, Reason
-from vrapp.generation.maker import ObjectMaker
+from vrapp.generation.device import SurfaceSet
+from vrapp.generation.surface import capacity_for, extract
 from vrapp.generation.weights import ObjectModel, load_weights
-from vrapp.training import metrics
-from vrapp.training.baselines import fit_pca, sample_mixture
+from vrapp.training import contenders, metrics
+from vrapp.training.baselines import fit_pca
+from vrapp.training.contenders import Contender, Drawn, ShownObjects
 from vrapp.training.export_model import piece_count
-from vrapp.training.metrics import Matrix, Points
+from vrapp.training.metrics import Points
+from vrapp.training.model_sheets import write_sheets
 from vrapp.training.objects import ObjectTraining, bake_folder
-from vrapp.training.recognition import ClassifierTraining, recognition
-from vrapp.training.reconstruction import Reconstruction, reconstruct, through_vae
+from vrapp.training.recognition import ClassifierTraining, Recogniser
+from vrapp.training.reconstruction import Reconstruction, reconstruct
 from vrapp.training.shape_data import ShapeData, cached_shapes
 from vrapp.training.split import load_or_make_split
 from vrapp.training.surface_points import field_points
 
 POINTS = 512
-OURS, UNLEARNED, ORACLE, PCA = "ours", "the same VAE, N(0, I)", "oracle (training models)", "PCA + mixture"
-TEMPERATURE = 0.9  # what the world asks for
+MESHES = 60  # of a row, looked at for holes
+OURS, SHOWN, UNLEARNED = "ours", "ours, as shown", "the same VAE, N(0, I)"
+ORACLE, PCA = "oracle (training models)", "PCA + mixture"
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,25 @@ class EvaluationData:
     work: Path  # where baked grids and the trained judge are kept
 
 
-def run(data_dir: Path | None, weights: Path | None, seed: int | None, json_path: Path | None) -> int:
-    """The command: print the table, write the JSON; 0."""
-    found = evaluate_objects(weights, data_dir, seed=seed or 0)
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """What is compared: `count` test models with as many samples, the further files `also`, one row each;
+    `sheets` is the folder for pictures of `tiles` shapes each."""
+
+    count: int = 200
+    seed: int = 0
+    also: tuple[Path, ...] = ()
+    sheets: Path | None = None
+    tiles: int = 50
+    judge: ClassifierTraining | None = None
+
+
+def run(
+    data_dir: Path | None, weights: Path | None, json_path: Path | None, seed: int | None = None,
+    also: Sequence[Path] = (), sheets: Path | None = None,
+) -> int:  # fmt: skip
+    """The command: print the table, write the JSON and the pictures; 0."""
+    found = evaluate_objects(weights, data_dir, plan=EvaluationPlan(seed=seed or 0, also=tuple(also), sheets=sheets))
     for row in found["rows"]:
         print("  ".join(f"{name} {_short(value)}" for name, value in row.items()))
     print("\n".join(f"{name}: {_short(value)}" for name, value in found["summary"].items()))
@@ -76,41 +95,100 @@ def evaluate_objects(
     data_dir: Path | None = None,
     work: Path | None = None,
     split_file: Path | None = None,
-    count: int = 200,
-    seed: int = 0,
-    judge_plan: ClassifierTraining | None = None,
+    plan: EvaluationPlan | None = None,
 ) -> dict[str, Any]:
-    """All figures of a weights file as {"hardware", "command", "commit", "rows", "summary"}.
+    """All figures of a weights file as {"hardware", "command", "commit", "rows", "summary", "categories"}.
 
-    `count` test models are compared with as many samples of the same categories.  `work` keeps the
-    baked grids.  Raises InputFileError where the data are not there, WeightsError for bad weights.
+    `work` keeps the baked grids.  Raises InputFileError where the data are not there, WeightsError for bad
+    weights or for those of a file in `plan.also`.
     """
-    model = load_weights(weights or resources.assets() / "objects.safetensors")
-    split_file = split_file or _shipped_split(model)
-    data = evaluation_data(model, data_dir, work, split_file)
-    started = time.monotonic()
-    picked = _stratified(data.test.category, min(count, len(data.test)), seed)
-    labels = data.test.category[picked]
-    references = _points(data.test.distance[picked], seed)
-    between = metrics.chamfer_matrix(references, references)
-    sampled, latents = sample_grids(model, labels, seed)
-    rows = [_row(OURS, _points(sampled[:, 0], seed + 1), references, between)]
-    rows.append(_row(UNLEARNED, _points(_plain_normal(model, len(labels), seed), seed + 7), references, between))
-    alike = _same_categories(data.train.category, labels, seed)
-    rows.append(_row(ORACLE, _points(data.train.distance[alike], seed + 2), references, between))
-    pca = fit_pca(data.train, 512)
-    mixture = sample_mixture(pca, labels.numpy(), 64, seed)
-    rows.append(_row(PCA, _points(mixture, seed + 3), references, between))
-    ours = reconstruct(through_vae(model.vae), data.test, seed)
-    rows[0] |= ours.figures()
-    rows[-1] |= reconstruct(lambda distance, _: (pca.reconstruct(distance), None), data.test, seed).figures()
-    summary = _summary({str(row["model"]): row for row in rows}, model, latents, sampled, data, picked, seed)
-    summary |= recognition(data.train, data.test, sampled, labels, data.work, judge_plan)
-    summary["seconds"] = time.monotonic() - started
+    plan, weights = plan or EvaluationPlan(), weights or resources.assets() / "objects.safetensors"
+    started, model = time.monotonic(), load_weights(weights)
+    further = [contenders.from_file(path, model.categories) for path in plan.also]
+    data = evaluation_data(model, data_dir, work, split_file or _shipped_split(model))
+    table = Table(data, plan)
+    shown = ShownObjects(model)
+    ours = contenders.from_model(OURS, model, weights)
+    rows = [table.row(ours), table.row(Contender(SHOWN, shown.draw)), table.row(contenders.unlearned(UNLEARNED, model))]
+    rows += [table.row(contender) for contender in further]
+    rows.append(table.row(contenders.oracle(ORACLE, data.train)))
+    rows.append(table.row(contenders.pca_mixture(PCA, fit_pca(data.train, 512))))
+    if plan.sheets:
+        write_sheets(plan.sheets, model, data.train, data.test, plan.seed, plan.tiles)
+    summary = _summary({str(row["model"]): row for row in rows})
+    summary |= {"gate_share": shown.share, "named_test": table.recogniser.on_test}
+    summary |= {"seconds": time.monotonic() - started}
     return {
         **_header(), "weights": model.weights_hash, "rows": rows, "summary": summary,
-        "categories": _by_category(ours, data.test),
+        "categories": _by_category(table.reconstructed[OURS], data.test),
     }  # fmt: skip
+
+
+def _summary(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The named numbers of design.md §8 and what stands beside them."""
+    found = {"iou": rows[OURS]["iou"], "iou_pca": rows[PCA]["iou"]}
+    for name in ("one_nna", "cov", "novelty"):
+        for suffix, row in (("", OURS), ("_shown", SHOWN), ("_oracle", ORACLE), ("_pca", PCA)):
+            found[name + suffix] = rows[row][name]
+    for name in ("closed_share", "one_piece_share", "named_ratio", "frechet_features"):
+        found |= {name: rows[OURS][name], f"{name}_shown": rows[SHOWN][name]}
+    return found | {"decode_ms": rows[OURS]["decode_ms"]}
+
+
+class Table:
+    """The references, and a row for each contender that is compared with them."""
+
+    def __init__(self, data: EvaluationData, plan: EvaluationPlan) -> None:
+        self._data, self._plan, seed = data, plan, plan.seed
+        picked = _stratified(data.test.category, min(plan.count, len(data.test)), seed)
+        self._labels = data.test.category[picked]
+        self._references = _points(data.test.distance[picked], seed)
+        self._between = metrics.chamfer_matrix(self._references, self._references)
+        self._pool = _points(data.train.distance, seed + 4)
+        self._test_nearest = metrics.nearest_distance(self._references, self._pool)
+        self.recogniser = Recogniser(data.train, data.test, data.work, plan.judge)
+        self.reconstructed: dict[str, Reconstruction] = {}
+
+    def row(self, contender: Contender) -> dict[str, Any]:
+        """All figures of one contender."""
+        drawn = contender.draw(self._labels, self._plan.seed)
+        row = {"model": contender.name, **self._set_figures(drawn), **_wholeness(drawn)}
+        if drawn.look is not None:
+            row |= self.recogniser.figures(drawn.distance, drawn.look, self._labels)
+        if contender.code is not None:
+            found = self.reconstructed[contender.name] = reconstruct(contender.code, self._data.test, self._plan.seed)
+            row |= found.figures()
+        return row | {"decode_ms": contender.decode_ms(), "megabytes": contender.megabytes}
+
+    def _set_figures(self, drawn: Drawn) -> dict[str, float]:
+        """MMD and COV with bootstrap standard errors; 1-NNA and novelty with 95 % intervals."""
+        samples = _points(drawn.distance, self._plan.seed + 1)
+        across = metrics.chamfer_matrix(samples, self._references)
+        within = metrics.chamfer_matrix(samples, samples)
+        scores = metrics.set_scores(across, within, self._between)
+        low, high = metrics.one_nna_interval(*metrics.one_nn_told(across, within, self._between))
+        nearest = metrics.nearest_distance(samples, self._pool)
+        least, most = metrics.novelty_interval(nearest, self._test_nearest)
+        return {
+            "mmd": scores.mmd, "mmd_error": metrics.mean_and_error(across.min(0))[1],
+            "cov": scores.cov, "cov_error": metrics.mean_and_error(metrics.covered(across))[1],
+            "one_nna": scores.one_nna, "one_nna_low": low, "one_nna_high": high,
+            "one_nna_samples": scores.one_nna_samples, "one_nna_references": scores.one_nna_references,
+            "novelty": metrics.novelty(nearest, self._test_nearest), "novelty_low": least, "novelty_high": most,
+        }  # fmt: skip
+
+
+@torch.no_grad()
+def _wholeness(drawn: Drawn) -> dict[str, float]:
+    """Share of shapes in one piece, and of closed meshes among some, as the world extracts them before any gate."""
+    fields: NDArray[np.float32] = drawn.distance[:, 0].numpy()
+    some = torch.linspace(0, len(fields) - 1, min(MESHES, len(fields))).long()
+    closed = []
+    for grid in contenders.with_looks(Drawn(drawn.distance[some], None)):
+        room = capacity_for(grid[0])
+        closed.append(is_closed(SurfaceSet(grid, (extract(grid, room),), (room,)).level(0).indices))
+    one_piece = [piece_count(field) == 1 for field in fields]
+    return {"one_piece_share": float(np.mean(one_piece)), "closed_share": float(np.mean(closed))}
 
 
 def evaluation_data(
@@ -150,18 +228,6 @@ def _stratified(category: Tensor, count: int, seed: int) -> Tensor:
     return torch.from_numpy(np.sort(order[np.linspace(0, len(order) - 1, count).round().astype(int)]))
 
 
-def _same_categories(pool: Tensor, labels: Tensor, seed: int) -> Tensor:
-    """One row of `pool` for each label, of that category where there is one, without repeats if possible."""
-    rng = np.random.default_rng(seed)
-    chosen = []
-    for number in torch.unique(labels).tolist():
-        rows = np.nonzero((pool == number).numpy())[0]
-        rows = rows if len(rows) else np.arange(len(pool))
-        wanted = int((labels == number).sum())
-        chosen.append(rng.choice(rows, wanted, replace=wanted > len(rows)))
-    return torch.from_numpy(np.concatenate(chosen))
-
-
 def _points(distance: Tensor, seed: int) -> Points:
     """(N, 512, 3) surface points of distance fields (N, [1,] 64³), uint8 or float."""
     fields = distance.reshape(-1, 64, 64, 64)
@@ -172,41 +238,6 @@ def _points(distance: Tensor, seed: int) -> Points:
     return np.stack(found)
 
 
-@torch.no_grad()
-def sample_grids(model: ObjectModel, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Grids (B, 7, 64³) and latents (B, 11, 4, 4, 4) for labels, as the prior draws them.
-
-    The world's gate has not looked at them.
-    """
-    rng = torch.Generator().manual_seed(seed)
-    uniforms = torch.rand(len(labels), 64, model.vae.config.latent_channels, generator=rng)
-    parts = zip(torch.split(labels, 16), torch.split(uniforms, 16), strict=True)
-    latents = torch.cat([model.prior.sample(label, some, TEMPERATURE) for label, some in parts])
-    return torch.cat([model.vae.decode(some) for some in torch.split(latents, 8)]), latents
-
-
-def _row(name: str, samples: Points, references: Points, between: Matrix) -> dict[str, Any]:
-    """One row of the table."""
-    across = metrics.chamfer_matrix(samples, references)
-    within = metrics.chamfer_matrix(samples, samples)
-    scores = metrics.set_scores(across, within, between)
-    low, high = metrics.one_nna_interval(*metrics.one_nn_told(across, within, between))
-    return {
-        "model": name, "mmd": scores.mmd, "cov": scores.cov, "one_nna": scores.one_nna,
-        "one_nna_low": low, "one_nna_high": high,
-        "one_nna_samples": scores.one_nna_samples, "one_nna_references": scores.one_nna_references,
-    }  # fmt: skip
-
-
-@torch.no_grad()
-def _plain_normal(model: ObjectModel, count: int, seed: int) -> Tensor:
-    """Distances (N, 64³) of latents that no prior has chosen."""
-    latents = torch.randn(
-        count, model.vae.config.latent_channels, 4, 4, 4, generator=torch.Generator().manual_seed(seed)
-    )
-    return torch.cat([model.vae.decode(some)[:, 0] for some in torch.split(latents, 8)])
-
-
 def _by_category(found: Reconstruction, test: ShapeData) -> dict[str, dict[str, float]]:
     """Reconstruction figures of each category, and how many test models they are of."""
     told = {}
@@ -215,61 +246,6 @@ def _by_category(found: Reconstruction, test: ShapeData) -> dict[str, dict[str, 
         if chosen.any():
             told[name] = {"models": int(chosen.sum()), **found.figures(chosen)}
     return told
-
-
-def _summary(
-    rows: dict[str, dict[str, Any]], model: ObjectModel, latents: Tensor, sampled: Tensor,
-    data: EvaluationData, picked: Tensor, seed: int,
-) -> dict[str, Any]:  # fmt: skip
-    """The named numbers of design.md §8 and what stands beside them."""
-    few = min(60, len(picked))
-    some = torch.linspace(0, len(picked) - 1, few).long()
-    pool = _points(data.train.distance, seed + 4)
-    near_samples = metrics.nearest_distance(_points(sampled[some, 0], seed + 5), pool)
-    near_test = metrics.nearest_distance(_points(data.test.distance[picked[some]], seed + 6), pool)
-    ours, oracle, pca = (rows[name] for name in (OURS, ORACLE, PCA))
-    return {
-        "iou": ours["iou"], "iou_pca": pca["iou"],
-        "one_nna": ours["one_nna"], "one_nna_oracle": oracle["one_nna"], "one_nna_pca": pca["one_nna"],
-        "cov": ours["cov"], "cov_oracle": oracle["cov"], "cov_pca": pca["cov"],
-        "novelty": metrics.novelty(near_samples, near_test),
-        "closed_share": _closed_share(model, latents[:few]),
-        "gate_share": _gate_share(model, latents[:few], data.test.category[picked][:few]),
-        "one_piece_share": float(np.mean([piece_count(grid) == 1 for grid in sampled[:, 0].numpy()])),
-        "one_piece_share_test": float(np.mean([piece_count(grid) == 1 for grid in _floats(data.test, picked)])),
-        "decode_ms": _decode_ms(model),
-    }  # fmt: skip
-
-
-def _floats(shapes: ShapeData, rows: Tensor) -> NDArray[np.float32]:
-    fields: NDArray[np.float32] = (shapes.distance[rows, 0].float() / 127.5 - 1.0).numpy()
-    return fields
-
-
-def _closed_share(model: ObjectModel, latents: Tensor) -> float:
-    """Share of closed meshes as the world extracts them, before any gate."""
-    pipeline = SurfacePipeline(model.vae, torch.device("cpu"))
-    return float(np.mean([is_closed(pipeline.run(latent[None]).level(0).indices) for latent in latents]))
-
-
-def _gate_share(model: ObjectModel, latents: Tensor, labels: Tensor) -> float:
-    """Share of draws that the quality gate lets into the world."""
-    maker = ObjectMaker(model, torch.device("cpu"))
-    limits = [GateLimits.from_card(model.gate, model.categories[int(label)]) for label in labels]
-    judged = [maker.mesh(one.flatten().numpy(), limit) for one, limit in zip(latents, limits, strict=True)]
-    return float(np.mean([not isinstance(found, Reason) for found in judged]))
-
-
-@torch.no_grad()
-def _decode_ms(model: ObjectModel) -> float:
-    """Median milliseconds of one decode."""
-    latent = torch.zeros(1, model.vae.config.latent_channels, 4, 4, 4)
-    times = []
-    for _ in range(9):
-        begun = time.perf_counter()
-        model.vae.decode(latent)
-        times.append(1e3 * (time.perf_counter() - begun))
-    return float(np.median(times))
 
 
 def _header() -> dict[str, Any]:

@@ -16,10 +16,10 @@ from vrapp.models.mixture import LatentMixture
 from vrapp.models.prior import LatentPrior
 from vrapp.models.vae import ShapeVAE
 from vrapp.training.shape_data import ShapeData
-from vrapp.training.train_prior import LatentSet
 
 BASIS_SIZE = 6
 MODELS_FOR_THE_GATE = 16  # of each category: enough for percentiles, half a minute on one core
+PIECES_PERCENTILE = 80
 DEBRIS_SHARE = 0.01  # of the volume: smaller pieces are not counted
 
 
@@ -56,25 +56,24 @@ def crossing_cells(distance: NDArray[np.float32]) -> int:
 
 
 @torch.no_grad()
-def gate_limits(vae: ShapeVAE, latents: LatentSet, categories: tuple[str, ...]) -> dict[str, Any]:
-    """Plausible ranges for each category, from the decoded training models: pieces and triangles."""
+def gate_limits(vae: ShapeVAE, means: Tensor, shapes: ShapeData) -> dict[str, Any]:
+    """Plausible ranges for each category: pieces as the training models (means (N, 11, 4, 4, 4)) themselves have
+    them, since what the network tears is no model for it; triangles as they are decoded."""
     pieces: list[int] = []
     triangles: list[int] = []
-    labels = latents.category.numpy()
+    categories, labels = shapes.categories, shapes.category.numpy()
     some = np.concatenate([np.nonzero(labels == number)[0][:MODELS_FOR_THE_GATE] for number in range(len(categories))])
     labels = labels[some]
-    for mean in torch.split(latents.mean[torch.from_numpy(some), 0], 16):
-        raw, _ = vae.decoder(mean)
-        for field in raw[:, 0].numpy():
-            pieces.append(piece_count(field))
-            triangles.append(2 * crossing_cells(field))
+    for rows in torch.split(torch.from_numpy(some), 16):
+        pieces += [piece_count(field) for field in shapes.batch(rows, torch.Generator(), None)[0][:, 0].numpy()]
+        triangles += [2 * crossing_cells(field) for field in vae.decoder(means[rows])[0][:, 0].numpy()]
     gate: dict[str, Any] = {"default": {"debris_share": 0.01, "triangles_least": 200}, "categories": {}}
     for number, name in enumerate(categories):
         chosen = labels == number
         if chosen.any():
             some_pieces, some_triangles = np.array(pieces)[chosen], np.array(triangles)[chosen]
             gate["categories"][name] = {
-                "pieces": int(np.clip(np.percentile(some_pieces, 90), 1, 8)),
+                "pieces": int(np.clip(np.percentile(some_pieces, PIECES_PERCENTILE), 1, 8)),
                 "triangles_least": int(max(100, 0.5 * np.percentile(some_triangles, 2))),
                 "triangles_most": int(1.5 * np.percentile(some_triangles, 98)),
             }
@@ -85,15 +84,15 @@ def export_weights(
     out: Path,
     vae: ShapeVAE,
     prior: LatentPrior | LatentMixture,
-    latents: LatentSet,
-    categories: tuple[str, ...],
+    means: Tensor,
+    shapes: ShapeData,
     card: dict[str, Any],
     sampling: dict[str, float],
 ) -> str:
-    """Write the weights file; returns its hash."""
-    mean, basis = latent_basis(latents.mean[:, 0])
-    gate = gate_limits(vae, latents, categories)
-    return save_weights(out, vae, prior, categories, mean, basis, card, gate, sampling)
+    """Write the weights file of a VAE that gives the training models these means (N, 11, 4, 4, 4); returns its hash."""
+    mean, basis = latent_basis(means)
+    gate = gate_limits(vae, means, shapes)
+    return save_weights(out, vae, prior, shapes.categories, mean, basis, card, gate, sampling)
 
 
 def data_card(shapes: ShapeData, sources: str, split: str) -> dict[str, Any]:

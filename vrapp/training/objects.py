@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import Tensor
+
 from vrapp.core.errors import InputFileError, UsageError
 from vrapp.models.mixture import LatentMixture, MixtureConfig
 from vrapp.models.prior import LatentPrior, PriorConfig
@@ -19,26 +21,32 @@ from vrapp.training.peers import Peers
 from vrapp.training.shape_data import ShapeData, cached_shapes
 from vrapp.training.sources import list_objects, sources_hash
 from vrapp.training.split import load_or_make_split
-from vrapp.training.train_prior import LatentSet, PriorTraining, encode_shapes, train_prior
-from vrapp.training.train_vae import VaeTraining, reconstruction_iou, train_vae
+from vrapp.training.train_gan import SHARPENED, GanTraining, sharpen_decoder
+from vrapp.training.train_prior import CHECKPOINT as PRIOR
+from vrapp.training.train_prior import PriorTraining, encode_proportions, encode_shapes, train_prior
+from vrapp.training.train_vae import VaeTraining, reconstruction_iou, train_vae, trained_vae
 
 LEAST_MODELS = 8
 SAMPLING = {"top_p": 0.95, "guidance": 0.5, "heat": 1.0}
+PROJECTIONS = 1
 
 
 @dataclass(frozen=True)
 class ObjectTraining:
-    """Settings of the whole pipeline.  `seconds` is the time for the two networks together."""
+    """Settings of the whole pipeline.  `seconds` is the time for all networks together."""
 
     seconds: float = 3600.0
     autoregressive: bool = False  # the other prior: wants far longer before what it draws can be named
-    vae_share: float = 0.8  # of the time, where the autoregressive prior is trained
-    variants: int = 4
+    prior_share: float = 0.2  # of the time, where the autoregressive prior is trained
+    adversarial: bool = False  # VAE-GAN: the decoder is trained on against critics
+    adversarial_share: float = 0.3  # of the time, then
+    variants: int = 4  # encodings of a model that the autoregressive prior learns from
     seed: int = 0
     processes: int | None = None
     everything: bool = False  # also the categories and models that are left out by default
     vae: VaeTraining = VaeTraining(rate=1e-3)
     prior: PriorTraining = PriorTraining()
+    gan: GanTraining = GanTraining()
     prior_width: int = 192
     prior_layers: int = 6
 
@@ -78,15 +86,15 @@ def train_objects(
     shapes = cached_shapes(work, baked, split["train"], categories)
     held_out = cached_shapes(work, baked, split["validation"] or split["train"][-4:], categories)
     say(f"{len(shapes)} models to train on, {len(held_out)} to check, {len(split['test'])} kept for tests")
-    vae = train_vae(shapes, held_out, work, _vae_plan(settings), _teller(say, "shapes"))
-    prior, figures, latents = _fit_prior(vae, shapes, held_out, settings, say)
+    vae = _trained_vae(shapes, held_out, work, settings, say)
+    prior, figures, means = _fit_prior(vae, shapes, held_out, work, settings, say)
     test = cached_shapes(work, baked, split["test"], categories)
     found = reconstruction_iou(vae, test)
     figures["test_iou"] = sum(found) / len(found) if found else math.nan
     card = data_card(shapes, sources_hash(baked.sources), split["hash"])
     card["figures"] = figures
-    sampling = SAMPLING if settings.autoregressive else {}
-    digest = export_weights(out, vae, prior, latents, categories, card, sampling)
+    sampling = (SAMPLING if settings.autoregressive else {}) | {"projections": PROJECTIONS}
+    digest = export_weights(out, vae, prior, means, shapes, card, sampling)
     say(f"wrote {out} ({out.stat().st_size / 2**20:.1f} MiB), test IoU {figures['test_iou']:.3f}")
     return TrainingReport(out, digest, len(shapes), categories, baked.left_out, figures)
 
@@ -121,9 +129,22 @@ def bake_folder(data_dir: Path, work: Path, settings: ObjectTraining, say: Calla
     return baked
 
 
-def _vae_plan(settings: ObjectTraining) -> VaeTraining:
-    share = settings.vae_share if settings.autoregressive else 1.0
-    return replace(settings.vae, seed=settings.seed, seconds=settings.seconds * share)
+def _trained_vae(
+    shapes: ShapeData, held_out: ShapeData, work: Path, settings: ObjectTraining, say: Callable[[str], None]
+) -> ShapeVAE:
+    """The VAE, its decoder sharpened where that was asked for.  Where what comes after it has begun the VAE is
+    done: a run that was killed there goes on there, with the very same VAE."""
+    prior = settings.prior_share if settings.autoregressive else 0.0
+    gan = settings.adversarial_share if settings.adversarial else 0.0
+    after = [SHARPENED] * settings.adversarial + [PRIOR] * settings.autoregressive
+    begun = any((work / name).is_file() for name in after)
+    plan = replace(settings.vae, seed=settings.seed, seconds=settings.seconds * (1 - prior - gan))
+    vae = trained_vae(work, plan.model) if begun else None
+    vae = vae or train_vae(shapes, held_out, work, plan, _teller(say, "shapes"))
+    if not settings.adversarial:
+        return vae
+    sharpening = replace(settings.gan, seed=settings.seed, seconds=settings.seconds * gan)
+    return sharpen_decoder(vae, shapes, work, sharpening, plan.loss, _teller(say, "vae-gan"))[0]
 
 
 def _teller(say: Callable[[str], None], what: str) -> Callable[[int, dict[str, float]], None]:
@@ -134,14 +155,17 @@ def _teller(say: Callable[[str], None], what: str) -> Callable[[int, dict[str, f
 
 
 def _fit_prior(
-    vae: ShapeVAE, shapes: ShapeData, held_out: ShapeData, settings: ObjectTraining, say: Callable[[str], None]
-) -> tuple[LatentPrior | LatentMixture, dict[str, float], LatentSet]:
+    vae: ShapeVAE, shapes: ShapeData, held_out: ShapeData, work: Path, settings: ObjectTraining,
+    say: Callable[[str], None],
+) -> tuple[LatentPrior | LatentMixture, dict[str, float], Tensor]:  # fmt: skip
+    """The prior, its figures, and the training models' means (N, 11, 4, 4, 4)."""
     started = time.monotonic()
-    latents = encode_shapes(vae, shapes, settings.variants, settings.seed)
     if not settings.autoregressive:
-        mixture = LatentMixture(MixtureConfig(len(shapes.categories), len(shapes), settings.variants))
-        mixture.fit(latents.mean, latents.category)
-        return mixture, {}, latents
+        means = encode_proportions(vae, shapes)
+        mixture = LatentMixture(MixtureConfig(len(shapes.categories), len(shapes), means.shape[1]))
+        mixture.fit(means, shapes.category)
+        return mixture, {}, means[:, 0]
+    latents = encode_shapes(vae, shapes, settings.variants, settings.seed)
     checks = encode_shapes(vae, held_out, 1, settings.seed)
     config = PriorConfig(
         len(shapes.categories),
@@ -150,7 +174,7 @@ def _fit_prior(
         layers=settings.prior_layers,
         heads=max(1, settings.prior_width // 32),
     )
-    budget = max(1.0, settings.seconds * (1 - settings.vae_share) - (time.monotonic() - started))
+    budget = max(1.0, settings.seconds * settings.prior_share - (time.monotonic() - started))
     plan = replace(settings.prior, seconds=budget, seed=settings.seed)
-    prior, figures = train_prior(latents, checks, config, plan, _teller(say, "prior"))
-    return prior, figures, latents
+    prior, figures = train_prior(latents, checks, config, plan, work, _teller(say, "prior"))
+    return prior, figures, latents.mean[:, 0]

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from vrapp.models.classifier import DESCRIPTOR, ClassifierConfig, ShapeClassifier, descriptor
-from vrapp.models.vae import split_grid
 from vrapp.training.augment import AugmentConfig
 from vrapp.training.metrics import frechet_distance
 from vrapp.training.shape_data import ShapeData
@@ -88,35 +87,30 @@ def scores(model: ShapeClassifier, described: Tensor) -> tuple[Tensor, Tensor]:
     return model.out(features), features
 
 
-def recognition(
-    train: ShapeData,
-    test: ShapeData,
-    sampled: Tensor,
-    labels: Tensor,
-    work: Path,
-    plan: ClassifierTraining | None = None,
-) -> dict[str, float]:
-    """Accuracy on the test models and on sampled grids (B, 7, 64³) with labels (B,), their ratio, and
-    the Fréchet distance of the judge's features (of this project: compare with nothing else).
-    """
-    return _recognised(judge(train, work, plan), test, sampled, labels)
+class Recogniser:
+    """The judge of these training models, and what it makes of the test models."""
 
+    def __init__(self, train: ShapeData, test: ShapeData, work: Path, plan: ClassifierTraining | None = None) -> None:
+        self._model = judge(train, work, plan)
+        logits, self._features = scores(self._model, descriptors(test, None, 0))
+        self.on_test = float((logits.argmax(1) == test.category).float().mean())
 
-@torch.no_grad()
-def _recognised(model: ShapeClassifier, test: ShapeData, sampled: Tensor, labels: Tensor) -> dict[str, float]:
-    logits, features = scores(model, descriptors(test, None, 0))
-    made_logits, made_features = scores(
-        model, torch.cat([descriptor(*split_grid(g)) for g in torch.split(sampled, 16)])
-    )
-    on_test = float((logits.argmax(1) == test.category).float().mean())
-    on_samples = float((made_logits.argmax(1) == labels).float().mean())
-    top5 = made_logits.topk(min(5, made_logits.shape[1]), 1).indices
-    return {
-        "classifier_test": on_test,
-        "classifier_samples": on_samples,
-        "classifier_ratio": on_samples / max(on_test, 1e-9),
-        "classifier_samples_top5": float((top5 == labels[:, None]).any(1).float().mean()),
-        "frechet_features": frechet_distance(
-            features.double().numpy(), made_features.double().numpy()
-        ) if min(len(features), len(made_features)) > 2 else float(np.nan),
-    }  # fmt: skip
+    @torch.no_grad()
+    def named(self, distance: Tensor, look: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and features (see `scores`) of distance (B, 1, 64³) and look (B, 7, 32³)."""
+        parts = zip(torch.split(distance, 16), torch.split(look, 16), strict=True)
+        return scores(self._model, torch.cat([descriptor(*part) for part in parts]))
+
+    def figures(self, distance: Tensor, look: Tensor, labels: Tensor) -> dict[str, float]:
+        """Share named as their labels (B,), its ratio to that of test models, the share among the five likeliest,
+        and the Fréchet distance of features to the test models' (of this project: compare with nothing else)."""
+        logits, features = self.named(distance, look)
+        right = float((logits.argmax(1) == labels).float().mean())
+        top5 = logits.topk(min(5, logits.shape[1]), 1).indices
+        apart = np.nan
+        if min(len(features), len(self._features)) > 2:
+            apart = frechet_distance(self._features.double().numpy(), features.double().numpy())
+        return {
+            "named": right, "named_ratio": right / max(self.on_test, 1e-9),
+            "named_top5": float((top5 == labels[:, None]).any(1).float().mean()), "frechet_features": apart,
+        }  # fmt: skip

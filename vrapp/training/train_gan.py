@@ -28,6 +28,7 @@ from vrapp.training.checkpoint import Ema, load_checkpoint, save_checkpoint, wri
 from vrapp.training.peers import Peers
 from vrapp.training.shape_data import ShapeData
 
+SHARPENED = "vae-gan.pt"
 Progress = Callable[[int, dict[str, float]], None]
 
 
@@ -46,7 +47,7 @@ class GanTraining:
     adversarial: float = 0.2  # VAE-GAN: the critic's say, as a share of the reconstruction's (at the decoder's output)
     moved: float = 0.5  # VAE-GAN: share of what the critic sees that is decoded from moved latents
     jitter: float = 0.5  # … and by how many standard deviations of the latents
-    check_every: int = 200
+    check_every: int = 50
     seconds: float = math.inf
     seed: int = 0
     device: str = ""  # empty: CUDA where there is one
@@ -300,7 +301,7 @@ def sharpen_decoder(
     torch.manual_seed(plan.seed)
     critic = ShapeCritic(CriticConfig(len(shapes.categories), 64, plan.critic_width))
     run = AdversarialRun(VaeDecoder(vae, plan, loss), critic, plan)
-    train_adversarially(run, shapes, folder / "vae-gan.pt", _chances(shapes), progress)
+    train_adversarially(run, shapes, folder / SHARPENED, _chances(shapes), progress)
     vae.load_state_dict(run.ema.shadow)
     return vae.cpu().eval(), run.critic.cpu().eval()
 

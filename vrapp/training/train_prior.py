@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,11 +17,13 @@ from torch.nn import functional
 
 from vrapp.models.prior import LatentPrior, PriorConfig
 from vrapp.models.vae import ShapeVAE
-from vrapp.training.augment import MILD
-from vrapp.training.checkpoint import save_checkpoint
+from vrapp.training.augment import MILD, PROPORTIONS, stretched
+from vrapp.training.checkpoint import load_checkpoint, save_checkpoint, write_log
 from vrapp.training.peers import Peers
 from vrapp.training.shape_data import ShapeData
 from vrapp.training.train_vae import balanced_weights
+
+CHECKPOINT = "prior.pt"
 
 
 @dataclass(frozen=True)
@@ -72,59 +76,115 @@ def encode_shapes(vae: ShapeVAE, shapes: ShapeData, variants: int, seed: int) ->
     return LatentSet(torch.stack(means, 1), torch.stack(deviations, 1), shapes.category)
 
 
+@torch.no_grad()
+def encode_proportions(vae: ShapeVAE, shapes: ShapeData) -> Tensor:
+    """Means (N, 4, 11, 4, 4, 4) of every model in each of `augment.PROPORTIONS`."""
+    vae.eval()
+    variants = []
+    for sides in PROPORTIONS:
+        parts = []
+        for index in torch.split(torch.arange(len(shapes)), 16):
+            distance, look = shapes.batch(index, torch.Generator(), None)
+            distance, look = stretched(distance, look, shapes.extent[index], sides)
+            parts.append(vae.encoder(distance, look)[0].contiguous())
+        variants.append(torch.cat(parts))
+    return torch.stack(variants, 1)
+
+
 def train_prior(
     train: LatentSet,
     validation: LatentSet,
     config: PriorConfig,
     plan: PriorTraining,
+    folder: Path,
     progress: Callable[[int, dict[str, float]], None] | None = None,
-    start_from: LatentPrior | None = None,
-    keep: Path | None = None,
 ) -> tuple[LatentPrior, dict[str, float]]:
     """The prior with the best held-out likelihood, in eval mode, and its figures (nats a number).
 
-    `start_from` is a prior of an earlier state of the same VAE, to go on from.  The best state so far is
-    written to `keep`.
+    Goes on from `folder`/prior.pt where that was begun on these latents. Every step's randomness is
+    a function of (seed, step, rank), so that a resumed run is the same run.  Rows of `folder`/prior.csv: step,
+    losses, seconds.
     """
     peers = Peers()
-    torch.manual_seed(plan.seed)
-    prior = LatentPrior(config)
-    if start_from is not None:
-        prior.load_state_dict(start_from.state_dict())
-    if start_from is None:
-        prior.set_bins(train.mean.flatten(0, 1))
-    prior.set_base(prior.quantise(train.mean.flatten(0, 1)), train.category.repeat_interleave(train.mean.shape[1]))
-    torch.manual_seed(plan.seed + 1 + peers.rank)  # of the dropout
-    rng = torch.Generator().manual_seed(plan.seed + 1 + peers.rank)
-    optimiser = torch.optim.AdamW(prior.parameters(), plan.rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay)
+    run = _PriorRun(train, config, plan)
+    state = load_checkpoint(folder / CHECKPOINT)
+    if state and state["latents"] == run.latents:
+        run.restore(state)
+    run.prior.set_base(
+        run.prior.quantise(train.mean.flatten(0, 1)), train.category.repeat_interleave(train.mean.shape[1])
+    )
     chances = balanced_weights(train.category, 0.5)
-    best, best_state, waited = math.inf, copy.deepcopy(prior.state_dict()), 0
-    started, running, figures = time.monotonic(), 0.0, {"validation_nll": math.inf}
-    for step in range(1, plan.steps + 1):
-        _set_rate(optimiser, step, plan)
-        loss = prior_loss(prior, *_batch(train, chances, rng, plan, plan.batch // peers.count), rng, plan)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        late = peers.average_gradients(prior, time.monotonic() - started > plan.seconds)
-        torch.nn.utils.clip_grad_norm_(prior.parameters(), 1.0)
-        optimiser.step()
-        running += float(loss.detach())
-        if step % plan.check_every and step != plan.steps and not late:
+    started, late = time.monotonic(), False
+    while run.step < plan.steps and run.waited < plan.patience and not late:
+        seed = (plan.seed * 10_000_019 + run.step) * 64 + peers.rank
+        torch.manual_seed(seed)  # of the dropout
+        rng = torch.Generator().manual_seed(seed)
+        late = run.learn(_batch(train, chances, rng, plan, plan.batch // peers.count), rng, peers,
+                         time.monotonic() - started > plan.seconds)  # fmt: skip
+        if run.step % plan.check_every and run.step != plan.steps and not late:
             continue
-        held_out = held_out_nll(prior, validation)
-        row = {"train_loss": running / plan.check_every, "validation_nll": held_out}
-        running, waited = 0.0, waited + 1
-        if held_out < best:
-            best, best_state, waited = held_out, copy.deepcopy(prior.state_dict()), 0
-            figures = {**row, "step": float(step)}
-            if keep is not None and peers.rank == 0:
-                save_checkpoint(keep, {"prior": best_state, "figures": figures})
-        if progress and peers.rank == 0:
-            progress(step, row)
-        if waited >= plan.patience or late:
-            break
-    prior.load_state_dict(best_state)
-    return prior.eval(), figures
+        row = {**run.check(validation), "seconds": time.monotonic() - started}
+        if peers.rank == 0:
+            run.history.append([run.step, *row.values()])
+            save_checkpoint(folder / CHECKPOINT, run.state())
+            write_log(folder / "prior.csv", ["step", *row], run.history)
+            if progress:
+                progress(run.step, row)
+    run.prior.load_state_dict(run.best_state)
+    return run.prior.eval(), {"validation_nll": run.best, "step": float(run.best_step)}
+
+
+class _PriorRun:
+    """A prior with its optimiser and its best state, as far as they have come."""
+
+    def __init__(self, train: LatentSet, config: PriorConfig, plan: PriorTraining) -> None:
+        torch.manual_seed(plan.seed)
+        self.plan, self.prior = plan, LatentPrior(config)
+        self.latents = hashlib.sha256(train.mean.contiguous().numpy().tobytes()).hexdigest()
+        self.prior.set_bins(train.mean.flatten(0, 1))
+        self.optimiser = torch.optim.AdamW(
+            self.prior.parameters(), plan.rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay
+        )
+        self.step = self.waited = self.best_step = 0
+        self.best, self.best_state = math.inf, copy.deepcopy(self.prior.state_dict())
+        self.sum, self.since = 0.0, 0
+        self.history: list[list[float]] = []
+
+    def learn(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, peers: Peers, late: bool) -> bool:
+        """One step; returns whether any process is out of time."""
+        _set_rate(self.optimiser, self.step + 1, self.plan)
+        loss = prior_loss(self.prior, *batch, rng, self.plan)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        late = peers.average_gradients(self.prior, late)
+        torch.nn.utils.clip_grad_norm_(self.prior.parameters(), 1.0)
+        self.optimiser.step()
+        self.step, self.since, self.sum = self.step + 1, self.since + 1, self.sum + float(loss.detach())
+        return late
+
+    def check(self, validation: LatentSet) -> dict[str, float]:
+        """Losses since the last check and held out; keeps the state if it is the best."""
+        row = {"train_loss": self.sum / self.since, "validation_nll": held_out_nll(self.prior, validation)}
+        self.sum, self.since, self.waited = 0.0, 0, self.waited + 1
+        if row["validation_nll"] < self.best:
+            self.best, self.best_step, self.waited = row["validation_nll"], self.step, 0
+            self.best_state = copy.deepcopy(self.prior.state_dict())
+        return row
+
+    def state(self) -> dict[str, Any]:
+        """All that a resumed run needs."""
+        return {
+            "prior": self.prior.state_dict(), "optimiser": self.optimiser.state_dict(), "step": self.step,
+            "best": self.best, "best_step": self.best_step, "best_state": self.best_state, "waited": self.waited,
+            "history": self.history, "latents": self.latents,
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.prior.load_state_dict(state["prior"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.waited, self.history = state["step"], state["waited"], state["history"]
+        self.best, self.best_step, self.best_state = state["best"], state["best_step"], state["best_state"]
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, step: int, plan: PriorTraining) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 from collections.abc import Callable
@@ -14,9 +13,11 @@ from torch import Tensor
 
 from vrapp.models.vae import ShapeVAE, VaeConfig, VaeLossWeights, vae_loss
 from vrapp.training.augment import AugmentConfig
-from vrapp.training.checkpoint import Ema, load_checkpoint, save_checkpoint
+from vrapp.training.checkpoint import Ema, load_checkpoint, save_checkpoint, write_log
 from vrapp.training.peers import Peers
 from vrapp.training.shape_data import ShapeData
+
+CHECKPOINT = "vae.pt"
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,13 @@ def train_vae(
     model = new_model(plan.model, plan.seed)
     optimiser = torch.optim.AdamW(model.parameters(), plan.rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay)
     ema, step = Ema(model), 0
-    state = load_checkpoint(folder / "vae.pt")
+    history: list[list[float]] = []
+    state = load_checkpoint(folder / CHECKPOINT)
     if state:
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         ema.shadow, ema.steps, step = state["ema"], state["ema_steps"], state["step"]
+        history = state.get("history", [])
     if plan.freeze_encoder:
         averaged = {name: value for name, value in ema.shadow.items() if name.startswith("encoder.")}
         model.load_state_dict(averaged, strict=False)
@@ -120,8 +123,9 @@ def train_vae(
             row |= _check(ema, plan.model, shapes, validation, peers)
             row["seconds"] = time.monotonic() - started
             if peers.rank == 0:
-                _log(folder / "vae.csv", step, row)
-                save_checkpoint(folder / "vae.pt", _state(model, optimiser, ema, step))
+                history.append([step, *row.values()])
+                save_checkpoint(folder / CHECKPOINT, {**_state(model, optimiser, ema, step), "history": history})
+                write_log(folder / "vae.csv", ["step", *row], history)
                 if progress:
                     progress(step, row)
             sums, since = {}, 0
@@ -160,6 +164,16 @@ def ema_model(ema: Ema, config: VaeConfig) -> ShapeVAE:
     return model.to(memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload,no-any-return]
 
 
+def trained_vae(folder: Path, config: VaeConfig) -> ShapeVAE | None:
+    """The averaged network of `folder`/vae.pt as far as it came, or None where there is none."""
+    state = load_checkpoint(folder / CHECKPOINT)
+    if state is None:
+        return None
+    model = ShapeVAE(config)
+    model.load_state_dict(state["ema"])
+    return model.to(memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload,no-any-return]
+
+
 def _check(ema: Ema, config: VaeConfig, shapes: ShapeData, validation: ShapeData, peers: Peers) -> dict[str, float]:
     model = ema_model(ema, config)
     row = {}
@@ -175,12 +189,3 @@ def _state(model: ShapeVAE, optimiser: torch.optim.Optimizer, ema: Ema, step: in
         "model": model.state_dict(), "optimiser": optimiser.state_dict(), "ema": ema.shadow,
         "ema_steps": ema.steps, "step": step,
     }  # fmt: skip
-
-
-def _log(path: Path, step: int, row: dict[str, float]) -> None:
-    fresh = not path.is_file()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if fresh:
-            writer.writerow(["step", *row])
-        writer.writerow([step, *[f"{value:.5g}" for value in row.values()]])
