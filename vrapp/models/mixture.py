@@ -130,7 +130,7 @@ class LatentMixture(nn.Module):
         model, variant = self._component(category, flat[:, _COMPONENT])
         near = (flat[:, _PARTNER] * self.config.neighbours).long().clamp(max=self.config.neighbours - 1)
         partner = self.means[self._nearest[model, near], variant]
-        normal = torch.special.ndtri(flat.clamp(TAIL, 1 - TAIL))  # (B, 704)
+        normal: Tensor = torch.special.ndtri(flat.clamp(TAIL, 1 - TAIL))  # (B, 704)
         shares = self._shares(normal[:, _PLANE], normal[:, _OFFSET])
         colour = torch.sigmoid(_COLOUR_STEEPNESS * (flat[:, _COLOUR] - 0.5))
         latent = self._mixed(self.means[model, variant], partner, shares, colour, min(temperature, 1.0))
@@ -166,7 +166,7 @@ class LatentMixture(nn.Module):
             centres[at][None], partners[at, near][None], shares[plane][None], colour[at, near][None], strength
         )[0]  # fmt: skip
         scale = max(temperature, 1e-3) * self.config.noise * self._deviation
-        row = torch.special.ndtr(((wanted - drawn) / scale).clamp(-4, 4))
+        row: Tensor = torch.special.ndtr(((wanted - drawn) / scale).clamp(-4, 4))
         row[_COMPONENT] = (at + 0.5) / len(centres)
         row[_PARTNER] = (near + 0.5) / self.config.neighbours
         row[_COLOUR] = 0.5 + torch.logit(colour[at, near].clamp(0.003, 0.997)) / _COLOUR_STEEPNESS

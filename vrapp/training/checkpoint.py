@@ -79,5 +79,5 @@ def _draw_curves(path: Path, names: list[str], rows: list[list[float]]) -> None:
         plot.set_title(name, fontsize=8)
         plot.tick_params(labelsize=6)
     fresh = path.with_suffix(".new")
-    canvas.print_png(str(fresh))
+    canvas.print_png(str(fresh))  # type: ignore[no-untyped-call]
     os.replace(fresh, path)
