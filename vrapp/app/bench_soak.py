@@ -7,6 +7,7 @@ import logging
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +16,13 @@ from vrapp.app.options import Options
 from vrapp.app.soak_checks import Sample, StateWatch, growth_per_1000, judge, look
 from vrapp.app.wanderer import Wanderer
 from vrapp.app.world import World
+from vrapp.core.display import FrameTiming
 
 SECONDS = 3600.0
 RATE_HZ = 20.0  # of simulated frames; physics divides them further
 SIZE = (64, 64)  # the world is run, not the rasteriser
 _SAMPLES = 60
+_FRAMES_A_PICTURE = 10
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,7 @@ def soak(options: Options) -> tuple[Rows, Summary, str | None]:
         store, locomotion = world.parts.store, world.parts.locomotion
         visitor = Wanderer(options.seed, store.arrays, lambda: locomotion.world_from_stage)
         world.parts.source = visitor
+        world.parts.display = _Seldom(world.parts.display)
         world.parts.generator.set_pace("load")  # nobody waits for frames here
         watch = StateWatch(world)
         world.loop.frame()  # the first one is due at once
@@ -66,6 +70,22 @@ def soak(options: Options) -> tuple[Rows, Summary, str | None]:
     }
     log.info("acts: %s", ", ".join(f"{count} {name}" for name, count in sorted(visitor.acts.items())))
     return rows, summary, renderer
+
+
+class _Seldom:
+    """A display that wants a picture of every tenth frame: an hour of pictures would take an hour."""
+
+    def __init__(self, display: Any) -> None:
+        self._display, self._frames = display, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._display, name)
+
+    def begin_frame(self) -> FrameTiming:
+        """As the display's own."""
+        timing: FrameTiming = self._display.begin_frame()
+        self._frames += 1
+        return replace(timing, should_render=self._frames % _FRAMES_A_PICTURE == 0)
 
 
 def _run(world: World, watch: StateWatch, frames: int, rate_hz: float) -> list[Sample]:

@@ -15,12 +15,11 @@ import numpy as np
 from vrapp.app import hardware
 from vrapp.app.world import World
 from vrapp.core.scene import ObjectState
-from vrapp.scene.queries import lowest_corner
 
 EYES_M = 1.65  # of the visitor
 _FARTHEST_M = 5_000.0  # a visitor who walks for an hour gets 9 km at most, and never straight on
 _HIGHEST_M = 200.0
-_SUNK_M, _SUNK_SHARE = 0.05, 0.3  # into the ground, of what rests: metres, and of its radius
+_SUNK_M = 0.06  # into the ground, of what rests
 _LONGEST_FLIGHT_S = 60.0  # physics stops everything after 12, unless it is hit again
 _GROWTH_MB, _GROWTH_ARENA_MB = 16.0, 8.0  # over the last two thirds of a run
 _GROWTH_GL, _GROWTH_PYTHON, _GROWTH_MESHES, _GROWTH_SLOTS = 4, 2_000, 4, 16
@@ -125,13 +124,11 @@ class StateWatch:
         self._fault("high", high > _HIGHEST_M, f"an object is {high:.0f} m high")
 
     def _check_resting(self) -> None:
-        """On the ground or on something: but the box's corners, where nothing of the shape is, may be lower."""
+        """On the ground or on something."""
         scene = self._world.parts.store.arrays()
         for slot in scene.slots_in(ObjectState.RESTING).tolist():
-            corner = lowest_corner(scene.box[slot], scene.orientation[slot]) * float(scene.size[slot])
-            depth = -float(scene.position[slot, 1]) - corner
-            sunk = depth > _SUNK_M + _SUNK_SHARE * float(scene.radius[slot])
-            self._fault("sunk", sunk, f"{self._called(slot)} at rest reaches {depth:.2f} m into the ground")
+            depth = -self._world.parts.physics.lowest_m(scene, slot)
+            self._fault("sunk", depth > _SUNK_M, f"{self._called(slot)} at rest reaches {depth:.2f} m into the ground")
 
     def _check_flying(self) -> None:
         store = self._world.parts.store

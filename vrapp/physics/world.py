@@ -73,7 +73,7 @@ class PhysicsWorld:
         self._around = Neighbourhood()
         self._fixed: dict[int, int] = {}  # handle → fixed body
         self._free_fixed = list(range(moving, moving + fixed))[::-1]
-        self._meshes: dict[int, Mesh] = {}  # of objects whose hull is not known yet
+        self._meshes: dict[int, Mesh] = {}  # without their levels
         self._hulls: dict[int, Hull] = {}
         self._leaving: set[int] = set()
         self._reshaped: set[int] = set()
@@ -103,6 +103,12 @@ class PhysicsWorld:
         self._hulls.pop(handle, None)
         self._leaving.discard(handle)
         self._reshaped.discard(handle)
+
+    def lowest_m(self, arrays: SceneArrays, slot: int) -> float:
+        """Height over the ground of the lowest of an object's support points (its box's corners may be lower)."""
+        points = self._meshes[handle_of(arrays, slot)].hull
+        return float((maths.rotate(arrays.orientation[slot], points)[:, 1] * arrays.size[slot]).min(initial=np.inf)
+                     + arrays.position[slot, 1])  # fmt: skip
 
     def update(self, arrays: SceneArrays, events: Sequence[Event], carried: Mapping[int, Pose], dt_s: float) -> None:
         """One frame. ``carried``: world pose of what is in a hand, by handle; events RELEASE and THROW let go."""
@@ -193,7 +199,7 @@ class PhysicsWorld:
             if mesh is None or self._hulls_left <= 0:
                 return box_hull(box)
             self._hulls_left -= 1
-            self._hulls[handle] = hull_of(self._meshes.pop(handle).hull, box)
+            self._hulls[handle] = hull_of(mesh.hull, box)
         return self._hulls[handle]
 
     # What the hands do.
