@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from ctypes import byref
 from typing import Any
 
 import xr
 
 from vrapp.core.input import Button
 from vrapp.core.pose import Pose
+from vrapp.display.openxr.calls import prepared
+from vrapp.display.openxr.meter import Call
 from vrapp.display.openxr.owned import Owned
 from vrapp.display.openxr.profiles import (
     ACTIONS,
@@ -22,10 +25,12 @@ from vrapp.display.openxr.profiles import (
     Action,
     Kind,
 )  # fmt: skip
-from vrapp.display.openxr.results import nicety
+from vrapp.display.openxr.results import check, nicety
 from vrapp.display.openxr.spaces import Stage
 
 _log = logging.getLogger(__name__)
+
+_NOT_FOCUSED = xr.Result.SESSION_NOT_FOCUSED.value
 
 _TYPES = {
     Kind.POSE: xr.ActionType.POSE_INPUT,
@@ -34,6 +39,12 @@ _TYPES = {
     Kind.BOOLEAN: xr.ActionType.BOOLEAN_INPUT,
     Kind.VIBRATION: xr.ActionType.VIBRATION_OUTPUT,
 }
+_STATES = {
+    Kind.FLOAT: ("xrGetActionStateFloat", xr.ActionStateFloat),
+    Kind.VECTOR: ("xrGetActionStateVector2f", xr.ActionStateVector2f),
+    Kind.BOOLEAN: ("xrGetActionStateBoolean", xr.ActionStateBoolean),
+}
+_NONE_HELD = Button(0)
 _BUTTONS = {"keep": Button.KEEP, "dismiss": Button.DISMISS, "more": Button.MORE, "menu": Button.MENU}
 
 
@@ -50,7 +61,6 @@ class Controllers:
         self._actions: dict[str, Any] = {}
         self._spaces: dict[tuple[str, int], Any] = {}
         self._gaze_space: Any = None
-        self._get_infos: dict[tuple[str, int | None], Any] = {}
         self._instance = instance.handle
         self.bare = [False, False]  # the hand itself is the controller
         with Owned() as made:
@@ -64,12 +74,14 @@ class Controllers:
             if gaze:
                 self._gaze_space = self._space(GAZE.name, xr.NULL_PATH, made)
             self._owned = made.pop_all()
+        self._read = self._readers()
 
     def _make_actions(self, instance: Any, made: Owned, gaze: bool) -> None:
         info = xr.ActionSetCreateInfo(action_set_name="world", localized_action_set_name="World", priority=0)
         self._set = xr.create_action_set(instance.handle, info)
         made.destroys(xr.destroy_action_set, self._set)
         self._active = [xr.ActiveActionSet(self._set, xr.NULL_PATH)]
+        self._sync = prepared("xrSyncActions")
         self._sync_info = xr.ActionsSyncInfo(count_active_action_sets=1, active_action_sets=self._active)
         for action in (*ACTIONS, GAZE) if gaze else ACTIONS:
             created = self._create(action, [] if action is GAZE else self._hands)
@@ -111,8 +123,9 @@ class Controllers:
 
     def sync(self) -> None:
         """Take the controllers' state for this frame. Without the focus everything reads as inactive."""
-        with suppress(xr.SessionNotFocused):
-            xr.sync_actions(self._session, self._sync_info)
+        code = self._sync(self._session, byref(self._sync_info))
+        if code != _NOT_FOCUSED:
+            check(code)
 
     def look_at_profiles(self) -> None:
         """Find out what is in each hand; the runtime says when that changes."""
@@ -136,21 +149,21 @@ class Controllers:
 
     def value(self, name: str, hand: int) -> float:
         """A trigger, 0…1; 0 while inactive."""
-        state = xr.get_action_state_float(self._session, self._get_info(name, hand))
-        return min(max(float(state.current_state), 0.0), 1.0) if state.is_active else 0.0
+        state = self._state(name, hand)
+        return min(max(state.current_state, 0.0), 1.0) if state.is_active else 0.0
 
     def stick(self, hand: int) -> tuple[float, float]:
         """x right, y forward, -1…1."""
-        state = xr.get_action_state_vector2f(self._session, self._get_info("stick", hand))
+        state = self._state("stick", hand)
         if not state.is_active:
             return 0.0, 0.0
         return float(state.current_state.x), float(state.current_state.y)
 
     def buttons(self) -> Button:
         """Buttons held down on either hand."""
-        held = Button(0)
+        held = _NONE_HELD
         for name, button in _BUTTONS.items():
-            state = xr.get_action_state_boolean(self._session, self._get_info(name, None))
+            state = self._state(name, None)
             if state.is_active and state.current_state:
                 held |= button
         return held
@@ -166,13 +179,25 @@ class Controllers:
         with nicety("The controller does not vibrate"), suppress(xr.SessionNotFocused):  # lost since the last events
             xr.apply_haptic_feedback(self._session, info, pulse)
 
-    def _get_info(self, name: str, hand: int | None) -> Any:
-        """For one hand, or None for either. Made once: building a structure costs more than the call."""
-        key = (name, hand)
-        if key not in self._get_infos:
-            path = xr.NULL_PATH if hand is None else self._hands[hand]
-            self._get_infos[key] = xr.ActionStateGetInfo(action=self._actions[name], subaction_path=path)
-        return self._get_infos[key]
+    def _readers(self) -> dict[tuple[str, int | None], tuple[Call, Any, Any]]:
+        """The call, its question and its answer, by action and hand; None is either hand. Made once: see ``calls``."""
+        made: dict[tuple[str, int | None], tuple[Call, Any, Any]] = {}
+        for action in ACTIONS:
+            if action.kind not in _STATES:
+                continue
+            name, kind_of_state = _STATES[action.kind]
+            call, state = prepared(name), kind_of_state()
+            for hand in (0, 1, None):
+                path = xr.NULL_PATH if hand is None else self._hands[hand]
+                info = xr.ActionStateGetInfo(action=self._actions[action.name], subaction_path=path)
+                made[action.name, hand] = call, info, state
+        return made
+
+    def _state(self, name: str, hand: int | None) -> Any:
+        """The XrActionState… of an action, valid until it is asked for again."""
+        call, info, state = self._read[name, hand]
+        check(call(self._session, byref(info), byref(state)))
+        return state
 
     def close(self) -> None:
         """Destroy spaces, actions and set, last made first."""

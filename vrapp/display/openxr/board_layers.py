@@ -15,7 +15,7 @@ import xr
 from vrapp.core.display import Board
 from vrapp.display.openxr.owned import Owned
 from vrapp.display.openxr.results import nicety
-from vrapp.display.openxr.swapchains import Swapchain
+from vrapp.display.openxr.swapchains import Swapchain, header_of
 
 #: GL_SRGB8_ALPHA8. Without it (no known runtime) boards are drawn into the picture.
 FORMAT = 0x8C43
@@ -30,6 +30,8 @@ class _Images(Swapchain):
         super().__init__(session, size, FORMAT, _USAGE | xr.SwapchainUsageFlags.TRANSFER_DST_BIT)
         self._textures = [ctx.external_texture(name, size, 4, 0, "f1") for name in self.names]
         self._written: np.ndarray | None = None
+        self._layer = xr.CompositionLayerQuad(layer_flags=_FLAGS, sub_image=self.sub_image)
+        self._header = header_of(self._layer)
 
     def write(self, pixels: np.ndarray) -> None:
         """Nothing while it is the same array: the compositor goes on showing the last image."""
@@ -39,6 +41,16 @@ class _Images(Swapchain):
         self._textures[self.acquire()].write(np.ascontiguousarray(pixels[::-1]))
         self.release()
         self._written = pixels
+
+    def layer(self, board: Board, space: Any) -> Any:
+        """Header of the XrCompositionLayerQuad with the board's pose in ``space``."""
+        layer, pose = self._layer, self._layer.pose
+        layer.space = space
+        pose.position.x, pose.position.y, pose.position.z = board.pose.position.tolist()
+        q = pose.orientation
+        q.x, q.y, q.z, q.w = board.pose.orientation.tolist()
+        layer.size.width, layer.size.height = board.size_m
+        return self._header
 
 
 class BoardLayers:
@@ -75,19 +87,8 @@ class BoardLayers:
         return images
 
     def layers(self, space: Any) -> list[Any]:
-        """XrCompositionLayerQuads of this frame, with poses in ``space``."""
-        return [self._layer(board, space) for board in self.shown]
-
-    def _layer(self, board: Board, space: Any) -> Any:
-        x, y, z = board.pose.position.tolist()
-        a, b, c, w = board.pose.orientation.tolist()
-        return xr.CompositionLayerQuad(
-            layer_flags=_FLAGS,
-            space=space,
-            sub_image=self._images[board.name].sub_image,
-            pose=xr.Posef(orientation=xr.Quaternionf(a, b, c, w), position=xr.Vector3f(x, y, z)),
-            size=xr.Extent2Df(*board.size_m),
-        )
+        """Headers of the layers of this frame, with poses in ``space``."""
+        return [self._images[board.name].layer(board, space) for board in self.shown]
 
     def close(self) -> None:
         """Destroy all swapchains."""

@@ -233,8 +233,10 @@ class OpenXRDisplay:
             self._mirror.show()
 
     def _draw_mirror(self, worn: Headset) -> bool:
+        if self._mirror is None:
+            return False
         drawn = worn.drawn()
-        if self._mirror is None or not drawn or len(self._views) != len(drawn):
+        if not drawn or len(self._views) != len(drawn):
             return False
         self._mirror.draw(drawn, self._views, worn.boards)
         return True

@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from ctypes import byref
 from queue import Empty, SimpleQueue
 from typing import Any
 
 import xr
+
+from vrapp.display.openxr.calls import prepared
+from vrapp.display.openxr.results import check
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +30,8 @@ class FrameWait:
 
     def __init__(self, session: Any) -> None:
         self._session = session
+        self._wait, self._state = prepared("xrWaitFrame"), xr.FrameState()
+        self._state_at = byref(self._state)
         self._asked: SimpleQueue[bool] = SimpleQueue()
         self._answers: SimpleQueue[Any] = SimpleQueue()  # xr.FrameState or the exception
         self.pending = False  # a wait was begun and not used: each goes with one xrBeginFrame
@@ -33,9 +39,12 @@ class FrameWait:
         self._thread: threading.Thread | None = None
 
     def now(self) -> Any:
-        """The frame's xr.FrameState. Raises xr.XrException."""
+        """The frame's xr.FrameState, valid until the next call. Raises xr.XrException."""
         state = self._taken(self._answers.get()) if self.pending else None
-        return state if state is not None else xr.wait_frame(self._session)
+        if state is None:
+            check(self._wait(self._session, None, self._state_at))
+            state = self._state
+        return state
 
     def for_a_while(self, patience_s: float, serve: Callable[[], object]) -> Any | None:
         """The same, or None after ``patience_s``; the wait then goes on. ``serve`` is called now and then."""

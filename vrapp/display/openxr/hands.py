@@ -12,6 +12,7 @@ from vrapp.core import maths
 from vrapp.core.input import LEFT, HandState
 from vrapp.core.maths import Array
 from vrapp.core.pose import Pose
+from vrapp.display.openxr.calls import prepared
 from vrapp.display.openxr.results import check
 
 JOINTS = 26
@@ -45,14 +46,16 @@ class HandTracker:
         side = xr.HandEXT.LEFT if hand == LEFT else xr.HandEXT.RIGHT
         info = xr.HandTrackerCreateInfoEXT(hand=side, hand_joint_set=xr.HandJointSetEXT.DEFAULT)
         self._tracker = xr.create_hand_tracker_ext(session, info)
-        self._locate = cast(xr.get_instance_proc_addr(instance, "xrLocateHandJointsEXT"), xr.PFN_xrLocateHandJointsEXT)
+        located = cast(xr.get_instance_proc_addr(instance, "xrLocateHandJointsEXT"), xr.PFN_xrLocateHandJointsEXT)
+        self._locate = prepared("xrLocateHandJointsEXT", located)
+        self._info = xr.HandJointsLocateInfoEXT()
         self._buffer = (xr.HandJointLocationEXT * JOINTS)()
         self._located = xr.HandJointLocationsEXT(joint_locations=self._buffer)
 
     def joints(self, space: Any, xr_time: int) -> Array | None:
         """(26, 8) float32 in ``space``: position, radius, quaternion xyzw; None where the hand is not seen."""
-        info = xr.HandJointsLocateInfoEXT(base_space=space, time=xr_time)
-        check(self._locate(self._tracker, byref(info), byref(self._located)))
+        self._info.base_space, self._info.time = space, xr_time
+        check(self._locate(self._tracker, byref(self._info), byref(self._located)))
         rows = np.frombuffer(self._buffer, _LOCATION)
         if not self._located.is_active or not (rows["flags"] & _VALID == _VALID).all():
             return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from ctypes import POINTER, byref, cast
 from typing import Any
 
@@ -22,11 +21,12 @@ from vrapp.core.pose import View
 from vrapp.display.openxr import refresh, stereo, views
 from vrapp.display.openxr.binding import graphics_binding
 from vrapp.display.openxr.board_layers import BoardLayers
+from vrapp.display.openxr.calls import prepared
 from vrapp.display.openxr.frame_wait import FrameWait
 from vrapp.display.openxr.headset_input import HeadsetInput
 from vrapp.display.openxr.instance import Instance
 from vrapp.display.openxr.owned import Owned
-from vrapp.display.openxr.results import describe
+from vrapp.display.openxr.results import check, describe
 from vrapp.display.openxr.session_state import Duty, SessionStateMachine
 from vrapp.display.openxr.spaces import Stage
 from vrapp.display.openxr.time_bridge import TimeBridge
@@ -34,6 +34,10 @@ from vrapp.display.openxr.visibility import VisibilityMasks
 from vrapp.display.openxr.wishes import Wishes
 
 _log = logging.getLogger(__name__)
+
+_EVENT, _NO_EVENT = xr.StructureType.EVENT_DATA_BUFFER.value, xr.Result.EVENT_UNAVAILABLE.value
+_FRAME_DISCARDED = xr.Result.FRAME_DISCARDED.value
+_Header = POINTER(xr.CompositionLayerBaseHeader)
 
 #: How long a frame may be held back by the runtime before the window takes it, seconds.
 _PATIENCE_S = 0.25
@@ -51,9 +55,11 @@ class Headset:
         self.states = SessionStateMachine()
         self._index = -1
         self._frame_state: Any = None
-        self._views: list[Any] | None = None
-        self._drawn = False
+        self._located = False
+        self._target: Target | None = None
         self._present = True  # on the head; stays so where the headset does not tell
+        self._poll, self._begin, self._end = map(prepared, ("xrPollEvent", "xrBeginFrame", "xrEndFrame"))
+        self._event = xr.EventDataBuffer()
         with Owned() as made:
             binding = graphics_binding(surfaceless)  # `next` holds no reference: kept until the call is over
             info = xr.SessionCreateInfo(system_id=instance.system_id, next=binding)
@@ -64,7 +70,8 @@ class Headset:
             self.stage = Stage(self._session, wishes.comfort)
             made.callback(self._close_stage)
             self.size = views.recommended_size(instance.handle, instance.system_id, wishes.resolution_scale)
-            self._blend_mode = views.blend_mode(instance.handle, instance.system_id)
+            blend_mode = views.blend_mode(instance.handle, instance.system_id)
+            self._end_info = xr.FrameEndInfo(environment_blend_mode=blend_mode)
             self._masks = VisibilityMasks(instance.handle, self._session, instance.extensions)
             takes_depth = wishes.depth and stereo.DEPTH_EXTENSION in instance.extensions
             self._forget_gl_errors()
@@ -96,11 +103,19 @@ class Headset:
 
     def poll_events(self) -> Duty:
         """Follow the runtime. Returns LEAVE or REMAKE where the session is over, else NOTHING."""
-        while (event := _next_event(self._instance.handle)) is not None:
+        while (event := self._next_event()) is not None:
             duty = self._handle(event)
             if duty in (Duty.LEAVE, Duty.REMAKE):
                 return duty
         return Duty.NOTHING
+
+    def _next_event(self) -> Any | None:
+        self._event._type, self._event._next = _EVENT, None
+        code = self._poll(self._instance.handle, byref(self._event))
+        if code == _NO_EVENT:
+            return None
+        check(code)
+        return self._event
 
     def _handle(self, event: Any) -> Duty:
         kind = event._type  # the property raises on types of extensions newer than pyopenxr
@@ -155,9 +170,10 @@ class Headset:
         if state is None:
             return None
         wait_s = (self._clock.now_ns() - before_ns) / 1e9
-        self._frame_state, self._views, self._drawn = state, None, False
-        with suppress(xr.FrameDiscarded):
-            xr.begin_frame(self._session)
+        self._frame_state, self._located, self._target = state, False, None
+        code = self._begin(self._session, None)
+        if code != _FRAME_DISCARDED:
+            check(code)
         if not visible:
             self.end_frame()
             return None
@@ -197,23 +213,17 @@ class Headset:
 
     def locate_views(self) -> tuple[View, ...] | None:
         """Both eyes in the stage at this frame's display time, None while the head is not tracked at all."""
-        self._views = self._eyes.locate(self.stage.space, int(self._frame_state.predicted_display_time))
-        if self._views is None:
-            return None
-        return tuple(
-            views.view_from(view, self.size, hidden)
-            for view, hidden in zip(self._views, self._masks.hidden, strict=True)
-        )
+        self._located = self._eyes.locate(self.stage.space, self._frame_state.predicted_display_time)
+        return self._eyes.views(self.size, self._masks.hidden) if self._located else None
 
     def acquire(self) -> Target:
         """The images of both eyes, to be drawn now."""
-        target = self._picture.acquire()
-        self._drawn = True
-        return target
+        self._target = self._picture.acquire()
+        return self._target
 
     def drawn(self) -> tuple[Any, ...]:
         """Both eyes' framebuffers of this frame, until ``end_frame``; empty where nothing was drawn."""
-        return self._picture.framebuffers() if self._drawn else ()
+        return self._target.framebuffers if self._target is not None else ()
 
     def end_frame(self) -> None:
         """Release what was acquired and submit it, or submit nothing; always ends what was begun."""
@@ -221,15 +231,13 @@ class Headset:
             return
         state, self._frame_state = self._frame_state, None
         self._picture.release()
-        layers = []
-        if self._drawn and self._views is not None and state.should_render:
-            layers = [self._picture.layer(self.stage.space, self._views), *self._boards.layers(self.stage.space)]
-        info = xr.FrameEndInfo(
-            display_time=state.predicted_display_time,
-            environment_blend_mode=self._blend_mode,
-            layers=[byref(layer) for layer in layers],
-        )
-        xr.end_frame(self._session, info)
+        info, layers = self._end_info, []
+        if self._target is not None and self._located and state.should_render:
+            space = self.stage.space
+            layers = [self._picture.layer(space, self._eyes.located), *self._boards.layers(space)]
+        info.display_time, info.layer_count = state.predicted_display_time, len(layers)
+        info._layers = (_Header * len(layers))(*layers)
+        check(self._end(self._session, byref(info)))
         self._forget_gl_errors()
 
     def _forget_gl_errors(self) -> None:
@@ -255,10 +263,3 @@ class Headset:
     def close(self) -> None:
         """Destroy everything, last made first. Safe to call twice."""
         self._owned.close()
-
-
-def _next_event(instance: Any) -> Any | None:
-    try:
-        return xr.poll_event(instance)
-    except xr.EventUnavailable:
-        return None

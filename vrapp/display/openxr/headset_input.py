@@ -16,6 +16,7 @@ from vrapp.display.openxr.owned import Owned
 from vrapp.display.openxr.results import nicety
 from vrapp.display.openxr.spaces import Stage
 
+_NOTHING = Valid(0)
 _JOINTS_VALID = (Valid.LEFT_JOINTS, Valid.RIGHT_JOINTS)
 #: The main hand's stick pushed forward aims a teleport; letting it back goes there.
 _TELEPORT_ON, _TELEPORT_OFF = 0.7, 0.4
@@ -50,16 +51,16 @@ class HeadsetInput:
     def read(self, xr_time: int, time_ns: int, attended: bool) -> InputSnapshot:
         """The user at ``xr_time``, stamped ``time_ns``. Without attention (headset off, menu) nobody acts: AWAY."""
         self._controllers.sync()
-        valid, last = Valid(0) if attended else Valid.AWAY, self._last
+        valid, last = _NOTHING if attended else Valid.AWAY, self._last
         if attended:
             self._stage.settle(xr_time)
         head = self._stage.head(xr_time)
-        valid |= Valid.HEAD if head is not None else Valid(0)
+        valid |= Valid.HEAD if head is not None else _NOTHING
         head = head if head is not None else last.head
         left, right = (self._hand(i, xr_time, head, attended) for i in (0, 1))
         buttons = self._controllers.buttons() if attended else Button(0)
         gaze = self._controllers.gaze(self._stage, xr_time) if attended else None
-        valid |= left[1] | right[1] | (Valid.GAZE if gaze is not None else Valid(0))
+        valid |= left[1] | right[1] | (Valid.GAZE if gaze is not None else _NOTHING)
         buttons |= self._teleport((left, right)[self._main][0])
         buttons |= Button.MENU if any(self._calling) else Button(0)
         self._last = InputSnapshot(
@@ -69,16 +70,15 @@ class HeadsetInput:
 
     def _hand(self, hand: int, xr_time: int, head: Pose, attended: bool) -> tuple[HandState, Valid]:
         last = self._last.hands[hand]
-        resting = replace(last, trigger=0.0, squeeze=0.0, stick=(0.0, 0.0), joints=None)
         if not attended:
-            return resting, Valid(0)
+            return _resting(last), _NOTHING
         joints = self._joints(hand, xr_time)
         self._calling[hand] = joints is not None and calls_menu(joints, head, self._calling[hand])
-        valid = _JOINTS_VALID[hand] if joints is not None else Valid(0)
+        valid = _JOINTS_VALID[hand] if joints is not None else _NOTHING
         poses = self._controllers.poses(hand, self._stage, xr_time)
         if poses is None:
             if joints is None:
-                return resting, valid
+                return _resting(last), valid
             state = hand_from(joints, head, hand)
             if self._calling[hand]:
                 state = replace(state, trigger=0.0, squeeze=0.0)
@@ -122,3 +122,10 @@ class HeadsetInput:
     def close(self) -> None:
         """Destroy trackers, then actions."""
         self._owned.close()
+
+
+def _resting(hand: HandState) -> HandState:
+    """Where it was, doing nothing."""
+    if not (hand.trigger or hand.squeeze or any(hand.stick)) and hand.joints is None:
+        return hand
+    return replace(hand, trigger=0.0, squeeze=0.0, stick=(0.0, 0.0), joints=None)

@@ -11,6 +11,9 @@ from vrapp.core.input import Button, HandState, InputSnapshot, InputSource, Sour
 _TO_THE_PROGRAM = Button.MENU | Button.HELP | Button.PANEL | Button.SCREENSHOT | Button.POLICY | Button.QUIT
 
 
+_NO_KEYS = Button(0)
+
+
 class HeadsetWithWindow(Protocol):
     """What this source needs of the display."""
 
@@ -48,27 +51,35 @@ class HeadsetOrDesk:
     def __init__(self, display: HeadsetWithWindow) -> None:
         self._display = display
         self._last = InputSnapshot(0)
-        self._keys = Button(0)
+        self._keys = _NO_KEYS
 
     def poll(self, predicted_time_ns: int) -> InputSnapshot:
         """The headset's snapshot with the window's keys added, or the window's own."""
         desk = self._display.desk_input()
         from_desk = desk.poll(predicted_time_ns) if desk else None
-        keys = from_desk.buttons if from_desk else Button(0)
-        pressed, self._keys = keys & ~self._keys, keys
-        if pressed & Button.RECENTRE:
-            self._display.recentred()
-        if pressed & Button.MIRROR:
-            self._display.turn_mirror()
+        keys = self._follow_keys(from_desk)
         if self._display.worn:
             snapshot = self._last = self._worn(predicted_time_ns)
         elif from_desk is not None and not (self._display.deserted and self._last.source is SourceKind.HEADSET):
             return from_desk
         else:
             snapshot = self._nobody(predicted_time_ns)
+        if not keys:
+            return snapshot
         if snapshot.valid & Valid.AWAY:
             keys &= _TO_THE_PROGRAM
-        return replace(snapshot, buttons=snapshot.buttons | keys) if keys else snapshot
+        return replace(snapshot, buttons=snapshot.buttons | keys)
+
+    def _follow_keys(self, desk: InputSnapshot | None) -> Button:
+        """The window's keys that are down."""
+        keys = desk.buttons if desk else _NO_KEYS
+        if keys is not self._keys:  # members of an enum: one object for each combination
+            pressed, self._keys = keys & ~self._keys, keys
+            if pressed & Button.RECENTRE:
+                self._display.recentred()
+            if pressed & Button.MIRROR:
+                self._display.turn_mirror()
+        return keys
 
     def _worn(self, time_ns: int) -> InputSnapshot:
         from_headset = self._display.read(time_ns)

@@ -94,10 +94,7 @@ def describe(error: xr.XrException) -> str:
     return f"XR_{code.name}" if code is not None else f"{type(error).__name__}: {error}"
 
 
-def check(code: int | xr.Result) -> None:
+def check(code: int) -> None:
     """Raise what the result of a raw call stands for."""
-    if code == 0:
-        return
-    result = xr.Result(code)
-    if result is not xr.Result.SUCCESS:
-        raise xr.exception.check_result(result)
+    if code:
+        raise xr.exception.check_result(xr.Result(code))

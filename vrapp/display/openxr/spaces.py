@@ -10,7 +10,9 @@ import xr
 
 from vrapp.core import maths
 from vrapp.core.comfort import Comfort
+from vrapp.core.maths import Array
 from vrapp.core.pose import Pose
+from vrapp.display.openxr.calls import prepared
 from vrapp.display.openxr.owned import Owned
 from vrapp.display.openxr.results import check
 
@@ -35,7 +37,9 @@ class Stage:
         self._session, self._best, self._eye_height_m = session, best, comfort.eye_height_m
         self._measured = best is _SPACES.LOCAL_FLOOR
         self._measure_from = 0  # XrTime
-        self._location = xr.SpaceLocation()
+        self._locate, self._location = prepared("xrLocateSpace"), xr.SpaceLocation()
+        self._location_at = byref(self._location)
+        self._floats = floats_of(self._location, xr.SpaceLocation.pose.offset)
         with Owned() as made:
             self._base, self._local, self._view = (
                 self._kept(made, kind) for kind in (best, _SPACES.LOCAL, _SPACES.VIEW)
@@ -82,10 +86,10 @@ class Stage:
 
     def _located(self, space: Any, base: Any, xr_time: int) -> Pose | None:
         """xrLocateSpace into a structure that is made once: six of these calls are made in a frame."""
-        check(xr.raw_functions.xrLocateSpace(space, base, xr_time, byref(self._location)))
+        check(self._locate(space, base, xr_time, self._location_at))
         if self._location._location_flags & _VALID != _VALID:
             return None
-        return pose_from(self._location.pose)
+        return pose_from(self._floats.copy())
 
     def head(self, xr_time: int) -> Pose | None:
         """``stage_from_head``."""
@@ -104,7 +108,11 @@ def _reference_space(session: Any, kind: Any, pose: Pose) -> Any:
     return xr.create_reference_space(session, info)
 
 
-def pose_from(pose: Any) -> Pose:
-    """An XrPosef as a Pose."""
-    p, q = pose.position, pose.orientation
-    return Pose(np.array([p.x, p.y, p.z], np.float32), np.array([q.x, q.y, q.z, q.w], np.float32))
+def floats_of(structure: Any, offset: int, count: int = 7) -> Array:
+    """(count,) float32 of the memory of a ctypes structure from byte ``offset`` on: of an XrPosef without more."""
+    return np.frombuffer(structure, np.float32, count, offset)
+
+
+def pose_from(floats: Array) -> Pose:
+    """An XrPosef, as it lies in memory, as a Pose on the same memory."""
+    return Pose(floats[4:7], floats[:4])

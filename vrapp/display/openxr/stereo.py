@@ -17,7 +17,7 @@ from vrapp.core.pose import NEAR_M
 from vrapp.display.openxr import swapchains
 from vrapp.display.openxr.owned import Owned
 from vrapp.display.openxr.results import nicety
-from vrapp.display.openxr.swapchains import EyeSwapchain, Swapchain
+from vrapp.display.openxr.swapchains import EyeSwapchain, Swapchain, header_of
 
 DEPTH_EXTENSION = "XR_KHR_composition_layer_depth"
 
@@ -42,6 +42,8 @@ class StereoPicture:
                 xr.CompositionLayerProjectionView(sub_image=colour.sub_image, next=depth)
                 for colour, depth in zip(self._colours, self._depth_infos, strict=True)
             ))  # fmt: skip
+            self._layer = xr.CompositionLayerProjection(views=self._eyes)
+            self._header = header_of(self._layer)
             self._owned = made.pop_all()
 
     def _add_depth(self, session: Any, size: tuple[int, int], made: Owned) -> None:
@@ -75,11 +77,12 @@ class StereoPicture:
             eye.release()
 
     def layer(self, space: Any, views: Sequence[Any]) -> Any:
-        """The XrCompositionLayerProjection for ``views`` (located XrViews) in ``space``; valid until the next call."""
-        # The eyes are made once: building the structures takes longer than the calls of a frame.
+        """Header of the XrCompositionLayerProjection for ``views`` (located XrViews) in ``space``."""
+        # All is made once: building the structures takes longer than the calls of a frame.
         for eye, view in zip(self._eyes, views, strict=True):
             eye.pose, eye.fov = view.pose, view.fov
-        return xr.CompositionLayerProjection(space=space, views=self._eyes)
+        self._layer.space = space
+        return self._header
 
     def close(self) -> None:
         """Destroy the swapchains, last made first."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from ctypes import POINTER, byref, c_uint32, cast, pointer
 from typing import Any, NamedTuple
 
 import moderngl
 import xr
 
 from vrapp.core.errors import GraphicsError
+from vrapp.display.openxr.calls import prepared
 from vrapp.display.openxr.owned import Owned
+from vrapp.display.openxr.results import check
 
 #: A second: far beyond any frame, so that a stuck compositor ends in an error and not in a hang.
 _WAIT = xr.SwapchainImageWaitInfo(timeout=1_000_000_000)
+_WAIT_AT = byref(_WAIT)
 
 
 class Format(NamedTuple):
@@ -59,6 +63,10 @@ class Swapchain:
         )  # fmt: skip
         self._acquired: int | None = None
         self._waited = False
+        self._acquire, self._wait = prepared("xrAcquireSwapchainImage"), prepared("xrWaitSwapchainImage")
+        self._release = prepared("xrReleaseSwapchainImage")
+        self._index = c_uint32()
+        self._index_at = byref(self._index)
         with Owned() as made:
             self.handle = xr.create_swapchain(session, info)
             made.destroys(xr.destroy_swapchain, self.handle)
@@ -71,8 +79,9 @@ class Swapchain:
     def acquire(self) -> int:
         """Index of the image to draw into until ``release``."""
         if self._acquired is None:
-            self._acquired = int(xr.acquire_swapchain_image(self.handle))
-            xr.wait_swapchain_image(self.handle, _WAIT)
+            check(self._acquire(self.handle, None, self._index_at))
+            self._acquired = self._index.value
+            check(self._wait(self.handle, _WAIT_AT))
             self._waited = True
         return self._acquired
 
@@ -80,7 +89,7 @@ class Swapchain:
         """Give the image to the compositor; nothing where there is none that was waited for."""
         if self._waited:
             self._acquired, self._waited = None, False
-            xr.release_swapchain_image(self.handle)
+            check(self._release(self.handle, None))
 
     def close(self) -> None:
         """Destroy it."""
@@ -115,3 +124,8 @@ class EyeSwapchain(Swapchain):
     def framebuffer(self) -> Any:
         """The one to draw into until ``release``."""
         return self._framebuffers[self.acquire()]
+
+
+def header_of(layer: Any) -> Any:
+    """Pointer to the XrCompositionLayerBaseHeader of a layer, which has to be kept."""
+    return cast(pointer(layer), POINTER(xr.CompositionLayerBaseHeader))

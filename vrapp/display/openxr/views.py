@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from ctypes import byref, c_uint32
 from typing import Any
 
@@ -11,8 +12,9 @@ import xr
 from vrapp.core.errors import DisplayUnavailable
 from vrapp.core.maths import Array
 from vrapp.core.pose import Fov, View
+from vrapp.display.openxr.calls import prepared
 from vrapp.display.openxr.results import check
-from vrapp.display.openxr.spaces import pose_from
+from vrapp.display.openxr.spaces import floats_of, pose_from
 
 STEREO = xr.ViewConfigurationType.PRIMARY_STEREO
 _ORIENTATION_VALID = int(xr.ViewStateFlags.ORIENTATION_VALID_BIT)
@@ -41,25 +43,30 @@ def blend_mode(instance: Any, system_id: int) -> Any:
 
 
 class EyeLocator:
-    """xrLocateViews, into structures that are made once."""
+    """xrLocateViews, into structures that are made once. ``located``: the XrViews of both eyes."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
         self._info = xr.ViewLocateInfo(view_configuration_type=STEREO)
         self._state, self._count = xr.ViewState(), c_uint32()
-        self._views = (xr.View * 2)(xr.View(), xr.View())
+        array = (xr.View * 2)(xr.View(), xr.View())
+        self.located = list(array)
+        self._asked = byref(self._info), byref(self._state), 2, byref(self._count), array
+        # XrPosef and XrFovf, one behind the other.
+        self._floats = [floats_of(view, xr.View.pose.offset, 11) for view in self.located]
+        self._call = prepared("xrLocateViews")
 
-    def locate(self, stage: Any, xr_time: int) -> list[Any] | None:
-        """XrViews of both eyes in the stage, valid until the next call; None without a known orientation."""
+    def locate(self, stage: Any, xr_time: int) -> bool:
+        """Put both eyes in the stage into ``located``. False without a known orientation."""
         self._info.space, self._info.display_time = stage, xr_time
-        asked = byref(self._info), byref(self._state), 2, byref(self._count), self._views
-        check(xr.raw_functions.xrLocateViews(self._session, *asked))
-        known = self._state._view_state_flags & _ORIENTATION_VALID and self._count.value == 2
-        return list(self._views) if known else None
+        check(self._call(self._session, *self._asked))
+        return bool(self._state._view_state_flags & _ORIENTATION_VALID) and self._count.value == 2
+
+    def views(self, size: tuple[int, int], hidden: Sequence[Array | None]) -> tuple[View, ...]:
+        """``located`` as Views, each with a framebuffer of its own. ``hidden`` as in View, for each eye."""
+        return tuple(_view(floats.copy(), size, h) for floats, h in zip(self._floats, hidden, strict=True))
 
 
-def view_from(view: Any, size: tuple[int, int], hidden: Array | None) -> View:
-    """An XrView as a View with a framebuffer of its own; ``hidden`` as in View."""
-    f = view.fov
-    tangents = (math.tan(f.angle_left), math.tan(f.angle_right), math.tan(f.angle_up), math.tan(f.angle_down))
-    return View(pose_from(view.pose), Fov(*tangents), (0, 0, *size), hidden)
+def _view(floats: Array, size: tuple[int, int], hidden: Array | None) -> View:
+    left, right, up, down = map(math.tan, floats[7:].tolist())
+    return View(pose_from(floats), Fov(left, right, up, down), (0, 0, *size), hidden)
