@@ -20,7 +20,7 @@ def test_nothing_typed_is_the_defaults() -> None:
 def test_every_field_can_be_set(tmp_path: Path) -> None:
     trace = tmp_path / "t.mcap"
     trace.touch()
-    words = f"""--display offscreen --world meadow --seed 7 --weights {trace} --policy frozen --frames 300
+    words = f"""--display offscreen --world meadow --seed 8 --weights {trace} --policy frozen --frames 300
         --size 1280x720 --input {trace} --clock fixed --pace 90 --generator full --preset light --stereo
         --screenshot p.png --stats s.json --record d --resolution 1.5 --seated --left-handed --eye-height 1.5
         --turn 45 --move walk --vignette 0.5 --truncation 0.6"""
