@@ -26,7 +26,7 @@ def test_every_field_can_be_set(tmp_path: Path) -> None:
         --turn 45 --move walk --vignette 0.5 --truncation 0.6"""
     found = parse_options(words.split())
     expected = Options(
-        "offscreen", "meadow", 7, trace, "frozen", 300, None, (1280, 720), trace, "fixed", 90.0, "full", "light",
+        "offscreen", "meadow", 8, trace, "frozen", 300, None, (1280, 720), trace, "fixed", 90.0, "full", "light",
         True, Path("p.png"), Path("s.json"), Path("d"), 1.5, Comfort(True, True, 1.5, 45.0, "walk", 0.5), 0.6,
     )  # fmt: skip
     assert found == expected
