@@ -391,7 +391,7 @@ def test_the_bench_compares_headset_and_offscreen(wearer: Wearer, monkeypatch: p
     expected = rows[0]["own_ms_p50"] - rows[1]["own_ms_p50"]
     assert summary["openxr_over_offscreen_ms"] == pytest.approx(expected, abs=1e-3)
     assert rows[0]["with_runtime_ms_p50"] == pytest.approx(rows[0]["own_ms_p50"] + rows[0]["runtime_ms_p50"], abs=1e-3)
-    assert rows[0]["runtime_ms_p50"] > 0 == rows[1]["runtime_ms_p50"]
+    assert rows[0]["runtime_ms_p50"] > 0
 
 
 def test_the_bench_without_a_runtime_says_so_by_null(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 Call = Callable[..., int]
+T = TypeVar("T")
 
 
 class Meter:
-    """``cpu_s``: CPU seconds that a thread has spent inside the runtime, in calls prepared while it was there."""
+    """``cpu_s``: CPU seconds that a thread has spent inside the calls that were put ``around``."""
 
     def __init__(self) -> None:
         self.cpu_s = 0.0
 
-    def around(self, call: Call) -> Call:
+    def around(self, call: Callable[..., T]) -> Callable[..., T]:
         """The same call, measured."""
 
-        def measured(*arguments: Any) -> int:
+        def measured(*arguments: Any) -> T:
             before_s = time.thread_time()
             try:
                 return call(*arguments)
