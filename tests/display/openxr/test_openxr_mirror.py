@@ -55,6 +55,18 @@ def test_the_mirror_is_as_bright_as_the_headset(runtime: SimulatedRuntime, start
     np.testing.assert_allclose(mirrored[-1].mean((0, 1)), shown, atol=3)
 
 
+@pytest.mark.parametrize(("hz", "drawn"), [(72, 12), (90, 6), (144, 6)])
+def test_a_fast_headset_has_its_mirror_drawn_less_often(
+    runtime: SimulatedRuntime, start: Start, hz: int, drawn: int
+) -> None:
+    runtime.period_ns = round(1e9 / hz)
+    mirrored = watched(visit := start())
+    visit.frames(6)
+    before = len(mirrored)
+    visit.frames(12)
+    assert len(mirrored) - before == drawn
+
+
 def test_f3_shows_both_eyes_and_again_one(runtime: SimulatedRuntime, start: Start) -> None:
     mirrored = watched(visit := start())
     visit.frames(5)

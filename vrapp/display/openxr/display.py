@@ -24,6 +24,8 @@ from vrapp.display.openxr.session_state import Duty
 from vrapp.display.openxr.wishes import Wishes
 
 _MIRROR_HZ = 60.0  # of the window on its own, while there is no headset
+#: Between two pictures in the mirror: up to 75 Hz each frame has one, above that every second one or fewer.
+_MIRROR_PAUSE_NS = 13_300_000
 _GUESSED_FOV = Fov.symmetric(1.6, 1.0)
 
 
@@ -58,6 +60,7 @@ class OpenXRDisplay:
         self._views: tuple[View, ...] = ()
         self._spare: list[Any] = []
         self._index, self._shown_ns = -1, -(2**63)
+        self._mirror_due_ns = self._shown_ns
         self.should_close = False
         self.size, self.view_count = self._desk.size, self._desk.view_count
         try:
@@ -235,9 +238,13 @@ class OpenXRDisplay:
     def _draw_mirror(self, worn: Headset) -> bool:
         if self._mirror is None:
             return False
+        if self._shown_ns < self._mirror_due_ns:  # a headset is faster than most screens, and than it has to be here
+            self._mirror.cpu_s = 0.0
+            return False
         drawn = worn.drawn()
         if not drawn or len(self._views) != len(drawn):
             return False
+        self._mirror_due_ns = self._shown_ns + _MIRROR_PAUSE_NS
         self._mirror.draw(drawn, self._views, worn.boards)
         return True
 
