@@ -38,6 +38,7 @@ def test_a_mesh_is_resident_only_after_it_was_pumped(ctx: Any) -> None:
     assert not arena.resident(mesh_id)
     assert arena.pump(1 << 30) == mesh.nbytes
     assert arena.resident(mesh_id)
+    assert arena.bytes_resident == arena.bytes_used > 0
     assert_stored(arena, mesh_id, mesh)
     arena.close()
 

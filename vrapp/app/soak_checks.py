@@ -41,6 +41,7 @@ class Sample:
     slots: int
     meshes_without_object: int
     arena_used_mb: float
+    arena_stray_mb: float  # in use, but by no mesh that can be drawn
     arena_mb: float
     main_ms: float
 
@@ -53,7 +54,7 @@ def look(world: World, time_s: float, main_ms: float) -> Sample:
     return Sample(
         time_s, parts.manager.placed, _resident_mb(), _gl_objects(parts.display.ctx), len(gc.get_objects()),
         len(parts.store), scene.count, arena.count - len(parts.store), arena.bytes_used / 1e6,
-        arena.bytes_capacity / 1e6, main_ms,
+        (arena.bytes_used - arena.bytes_resident) / 1e6, arena.bytes_capacity / 1e6, main_ms,
     )  # fmt: skip
 
 
@@ -181,7 +182,7 @@ def judge(samples: Sequence[Sample]) -> list[Check]:
         Check("GL objects more", _growth([s.gl_objects for s in settled]), _GROWTH_GL),
         Check("Python objects more", _growth([s.python_objects for s in settled]), _GROWTH_PYTHON),
         Check("meshes without an object more", _growth([s.meshes_without_object for s in settled]), _GROWTH_MESHES),
-        Check("arena in use, MB more", _growth([s.arena_used_mb for s in settled]), _GROWTH_ARENA_MB),
+        Check("arena in use for nothing, MB more", _growth([s.arena_stray_mb for s in settled]), _GROWTH_ARENA_MB),
         Check("slots more", _growth([s.slots for s in settled]), _GROWTH_SLOTS),
         Check("main_ms late over early", _late_over_early([s.main_ms for s in samples]), _SLOWER),
     ]

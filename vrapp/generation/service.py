@@ -40,7 +40,7 @@ class Description(Protocol):
 
     @property
     def weights_hash(self) -> str:
-        """sha256 of the file's tensors."""
+        """sha256 of the file's tensors and settings."""
 
     @property
     def latent_basis(self) -> Any:

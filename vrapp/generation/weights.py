@@ -88,7 +88,7 @@ def save_weights(
     gate: Mapping[str, Any],
     sampling: Mapping[str, float],
 ) -> str:
-    """Write everything, networks as float16; returns the sha256 of the tensors.
+    """Write everything, networks as float16; returns the file's ``weights_hash``.
 
     Raises OutputError where the file cannot be written.
     """
@@ -119,7 +119,7 @@ def save_weights(
         raise OutputError(
             f"The weights cannot be written to {path} ({error.strerror}); choose another file."
         ) from error
-    return digest
+    return _identity(metadata)
 
 
 def describe_weights(path: Path) -> WeightsDescription:
@@ -144,7 +144,7 @@ def _verified(path: Path) -> tuple[WeightsDescription, dict[str, Any], dict[str,
     if mean.shape != (LATENT_DIM,) or basis.ndim != 2 or basis.shape[1] != LATENT_DIM:
         raise WeightsError(f"The weights {path} have a latent basis of the wrong shape; {_REMEDY}.")
     known = WeightsDescription(
-        tuple(description["categories"]), digest, description["card"], description["gate"], mean, basis
+        tuple(description["categories"]), _identity(metadata), description["card"], description["gate"], mean, basis
     )
     return known, description, entries, raw
 
@@ -260,6 +260,11 @@ def _array(path: Path, entries: dict[str, _Entry], raw: bytes, name: str) -> NDA
     if entry is None:
         raise WeightsError(f"The weights {path} lack the tensor {name!r}; {_REMEDY}.")
     return np.frombuffer(raw[entry.start : entry.end], _DTYPES[entry.dtype]).reshape(entry.shape).astype(np.float32)
+
+
+def _identity(metadata: Mapping[str, str]) -> str:
+    """sha256 over the tensors' and their description: the same tensors sampled otherwise make other objects."""
+    return hashlib.sha256(f"{metadata['sha256']} {metadata['description']}".encode()).hexdigest()
 
 
 def _digest(tensors: Mapping[str, tuple[tuple[int, ...], bytes]]) -> str:

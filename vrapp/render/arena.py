@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from vrapp.core.mesh import INDEX_BYTES, LEVELS, VERTEX_DTYPE, Mesh, MeshLevel
-from vrapp.render.page_pool import PagePool
+from vrapp.render.page_pool import PagePool, page_items
 
 FRAMES_IN_FLIGHT = 3
 #: VERTEX_DTYPE: position, normal, colour + roughness, material. Layout strings have no signed normalised
@@ -127,6 +127,14 @@ class MeshArena:
     def bytes_used(self) -> int:
         """GPU bytes in pages that hold meshes (those about to be freed included)."""
         return self._vertices.bytes_used + self._indices.bytes_used
+
+    @property
+    def bytes_resident(self) -> int:
+        """GPU bytes in pages of the meshes that can be drawn: but for what comes and goes, all that is used."""
+        rows = self.levels[self.is_resident]
+        kept = [row for mesh in rows.tolist() for row in set(mesh)]  # a mesh with fewer levels repeats its last row
+        vertices = sum(page_items(vertices) for _, _, _, vertices in kept) * VERTEX_DTYPE.itemsize
+        return vertices + sum(page_items(indices) for _, indices, _, _ in kept) * INDEX_BYTES
 
     @property
     def bytes_capacity(self) -> int:
