@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -185,7 +186,7 @@ def test_runs_in_use_never_overlap_and_all_of_it_is_one_run_again_at_the_end(ctx
         else:
             pool.give(*runs.pop(int(draw.integers(len(runs)))))
         spans = sorted((first, first + page_items(items)) for first, items in runs)
-        assert all(end <= first for (_, end), (first, _) in zip(spans, spans[1:], strict=False))
+        assert all(end <= first for (_, end), (first, _) in pairwise(spans))
         assert pool.used == sum(end - first for first, end in spans)
     while runs:
         pool.give(*runs.pop(int(draw.integers(len(runs)))))
