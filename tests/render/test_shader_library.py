@@ -83,12 +83,13 @@ def test_a_missing_file_is_named(ctx: Any, folder: Path) -> None:
     library.release()
 
 
-def test_every_shader_of_the_project_is_used_by_a_preset(ctx: Any) -> None:
+def test_every_shader_of_the_project_is_used_by_a_preset_or_the_bench_beside_a_peer(ctx: Any) -> None:
     from vrapp.render.renderer import Renderer
+    from vrapp.render.unlit import UnlitRenderer
 
     used: set[str] = set()
-    for preset in ("light", "full"):
-        renderer = Renderer(ctx, preset)
+    for make in (lambda: Renderer(ctx, "light"), lambda: Renderer(ctx, "full"), lambda: UnlitRenderer(ctx, (0, 0, 0))):
+        renderer = make()
         used |= {path.name for entry in renderer._programs._entries.values() for path in entry.files}
         renderer.release()
     assert used == {path.name for path in resources.shaders().iterdir()}
