@@ -23,7 +23,7 @@ from vrapp.training.sources import ObjectSource, list_objects
 from vrapp.training.split import make_split
 from vrapp.training.train_gan import GanTraining
 from vrapp.training.train_prior import LatentSet, PriorTraining, train_prior
-from vrapp.training.train_vae import VaeTraining, train_vae
+from vrapp.training.train_vae import VaeTraining, learning_rate, train_vae
 
 TINY = VaeConfig(encoder=(16, 16, 16), decoder=(16, 16, 16), blocks=(1, 1, 1), head=16)
 SETTINGS = ObjectTraining(
@@ -154,6 +154,14 @@ def test_a_resumed_training_is_the_same_training(trained: tuple[Path, list[str]]
     resumed = train_vae(shapes, shapes, tmp_path / "halting", plan)
     pairs = zip(straight.state_dict().values(), resumed.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_run_that_ends_by_the_clock_ends_at_a_low_rate() -> None:
+    plan = VaeTraining(steps=1_000, warm_up=10, rate=1.0, rate_end=0.1)
+    assert learning_rate(9, plan, 0.9) == 1.0  # still warming up
+    assert learning_rate(20, plan, 0.0) > 0.99
+    assert learning_rate(20, plan, 1.0) == pytest.approx(0.1)
+    assert learning_rate(1_000, plan, 0.0) == pytest.approx(0.1)
 
 
 def test_near_duplicates_stay_on_one_side(trained: tuple[Path, list[str]], tmp_path: Path) -> None:

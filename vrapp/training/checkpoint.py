@@ -44,7 +44,7 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """The checkpoint, or None where there is none.  Tensors and plain values only (no pickled code)."""
     if not path.is_file():
         return None
-    state: dict[str, Any] = torch.load(path, weights_only=True)
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
 
 

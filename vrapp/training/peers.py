@@ -9,11 +9,15 @@ from torch import distributed, nn
 
 
 class Peers:
-    """This process's place among those that `torchrun` started: `rank` of `count`."""
+    """This process's place among those that `torchrun` started: `rank` of `count`; `device`, its card or the CPU."""
 
     def __init__(self) -> None:
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
+        card = int(os.environ.get("LOCAL_RANK", "0"))
+        self.device = torch.device("cuda", card) if torch.cuda.is_available() else torch.device("cpu")
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
         if self.count > 1 and not distributed.is_initialized():
             distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
 
@@ -35,6 +39,6 @@ class Peers:
         """Element-wise sum over all processes."""
         if self.count == 1:
             return values
-        total = torch.tensor(values, dtype=torch.float64)
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
         distributed.all_reduce(total)
         return [float(value) for value in total]

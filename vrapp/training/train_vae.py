@@ -22,7 +22,8 @@ CHECKPOINT = "vae.pt"
 
 @dataclass(frozen=True)
 class VaeTraining:
-    """Settings of a run.  The learning rate falls by a cosine from `rate` to `rate_end` over `steps`."""
+    """Settings of a run.  The learning rate falls by a cosine from `rate` to `rate_end` over `steps`, or over
+    `seconds` where these are over first: a run that ends by the clock ends at a low rate, too."""
 
     steps: int = 8000
     batch: int = 8
@@ -41,11 +42,11 @@ class VaeTraining:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
-def learning_rate(step: int, plan: VaeTraining) -> float:
-    """Linear warm-up, then cosine."""
+def learning_rate(step: int, plan: VaeTraining, spent: float = 0.0) -> float:
+    """Linear warm-up, then cosine; ``spent`` is the share of the run's time that is over."""
     if step < plan.warm_up:
         return plan.rate * (step + 1) / plan.warm_up
-    part = min(1.0, (step - plan.warm_up) / max(1, plan.steps - plan.warm_up))
+    part = min(1.0, max(spent, (step - plan.warm_up) / max(1, plan.steps - plan.warm_up)))
     return plan.rate_end + (plan.rate - plan.rate_end) * 0.5 * (1 + math.cos(math.pi * part))
 
 
@@ -61,10 +62,11 @@ def reconstruction_iou(
 ) -> list[float]:
     """IoU of inside voxels after encoding to the mean and decoding, of every `peers`-th model."""
     found: list[float] = []
+    device = next(model.parameters()).device
     count = min(limit, len(shapes))
     picked = torch.linspace(0, len(shapes) - 1, count).long() if count else torch.zeros(0, dtype=torch.long)
     for index in torch.split(picked[rank::peers], 8):
-        distance, look = shapes.batch(index, torch.Generator(), None)
+        distance, look = (part.to(device) for part in shapes.batch(index, torch.Generator(), None))
         mean, _ = model.encoder(distance, look)
         raw, _ = model.decoder(mean)
         inside, wanted = raw < 0, distance < 0
@@ -92,11 +94,11 @@ def train_vae(
 
     Stops at `plan.steps` or after `plan.seconds`.  Rows of `folder`/vae.csv: step, losses, IoU, seconds.
     Every step's randomness is a function of (seed, step, rank), so that a resumed run is the same run.
-    Under `torchrun` each process takes its share of the batch.
+    Under `torchrun` each process takes its share of the batch. On CUDA where there is a card, in bfloat16.
     """
     peers = Peers()
     folder.mkdir(parents=True, exist_ok=True)
-    model = new_model(plan.model, plan.seed)
+    model = new_model(plan.model, plan.seed).to(peers.device)
     optimiser = torch.optim.AdamW(model.parameters(), plan.rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay)
     ema, step = Ema(model), 0
     history: list[list[float]] = []
@@ -104,7 +106,8 @@ def train_vae(
     if state:
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
-        ema.shadow, ema.steps, step = state["ema"], state["ema_steps"], state["step"]
+        ema.shadow = {name: value.to(peers.device) for name, value in state["ema"].items()}
+        ema.steps, step = state["ema_steps"], state["step"]
         history = state.get("history", [])
     if plan.freeze_encoder:
         averaged = {name: value for name, value in ema.shadow.items() if name.startswith("encoder.")}
@@ -114,8 +117,8 @@ def train_vae(
     started, since, stop = time.monotonic(), 0, False
     sums: dict[str, float] = {}
     while step < plan.steps and not stop:
-        late = time.monotonic() - started > plan.seconds
-        parts, stop = _step(model, optimiser, ema, shapes, chances, step, plan, peers, late)
+        spent = (time.monotonic() - started) / max(plan.seconds, 1e-9)
+        parts, stop = _step(model, optimiser, ema, shapes, chances, step, plan, peers, spent)
         step, since = step + 1, since + 1
         sums = {name: sums.get(name, 0.0) + value for name, value in parts.items()}
         if step % plan.check_every == 0 or step == plan.steps or stop:
@@ -134,23 +137,27 @@ def train_vae(
 
 def _step(
     model: ShapeVAE, optimiser: torch.optim.Optimizer, ema: Ema, shapes: ShapeData, chances: Tensor,
-    step: int, plan: VaeTraining, peers: Peers, late: bool,
+    step: int, plan: VaeTraining, peers: Peers, spent: float,
 ) -> tuple[dict[str, float], bool]:  # fmt: skip
     """One optimiser step; returns the loss parts and whether any process is out of time."""
     rng = torch.Generator().manual_seed((plan.seed * 10_000_019 + step) * 64 + peers.rank)
+    together = peers.sum([spent])[0] / peers.count  # processes with different rates would part ways
     for group in optimiser.param_groups:
-        group["lr"] = learning_rate(step, plan)
+        group["lr"] = learning_rate(step, plan, together)
     batch = max(1, plan.batch // peers.count)
     index = torch.multinomial(chances, batch, replacement=len(shapes) < batch, generator=rng)
-    distance, look = shapes.batch(index, rng, plan.augment)
-    mean, logvar = model.encoder(distance, look)
-    noise = torch.randn(mean.shape, generator=rng)
-    raw, colours = model.decoder(mean + (0.5 * logvar).exp() * noise)
+    device = peers.device
+    distance, look = (part.to(device) for part in shapes.batch(index, rng, plan.augment))
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        mean, logvar = model.encoder(distance, look)
+        noise = torch.randn(mean.shape, generator=rng).to(device)
+        raw, colours = model.decoder(mean + (0.5 * logvar).exp() * noise)
+    raw, colours, mean, logvar = raw.float(), colours.float(), mean.float(), logvar.float()
     beta = min(1.0, step / max(1, plan.beta_warm_up))
     loss, parts = vae_loss(raw, colours, distance, look, mean, logvar, plan.loss, beta)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    stop = peers.average_gradients(model, late)
+    stop = peers.average_gradients(model, spent > 1.0)
     torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
     optimiser.step()
     ema.update(model)
@@ -175,7 +182,7 @@ def trained_vae(folder: Path, config: VaeConfig) -> ShapeVAE | None:
 
 
 def _check(ema: Ema, config: VaeConfig, shapes: ShapeData, validation: ShapeData, peers: Peers) -> dict[str, float]:
-    model = ema_model(ema, config)
+    model = ema_model(ema, config).to(peers.device)
     row = {}
     for name, part, limit in (("iou_train", shapes, 48), ("iou_validation", validation, 128)):
         found = reconstruction_iou(model, part, limit, peers.rank, peers.count)
