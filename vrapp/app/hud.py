@@ -125,6 +125,8 @@ class Hud:
         return [*texts, *self.menu.boards()]
 
     def _toggle_help(self, snapshot: InputSnapshot, eyes: int) -> None:
+        if snapshot.buttons == self._held:
+            return
         pressed, self._held = snapshot.buttons & ~self._held, snapshot.buttons
         if pressed & Button.HELP:
             if eyes == 2:

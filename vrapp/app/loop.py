@@ -175,6 +175,8 @@ class Loop:
     def _act_on_buttons(self, snapshot: InputSnapshot, now_ns: int) -> None:
         """Buttons that mean something to the program rather than to the world."""
         p = self.parts
+        if snapshot.buttons == self._held:  # nearly always, and Python's flags are slow to combine
+            return
         pressed = snapshot.buttons & ~self._held
         self._held = snapshot.buttons
         if pressed & Button.QUIT:

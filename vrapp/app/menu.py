@@ -91,9 +91,10 @@ class Menu:
     def update(self, snapshot: InputSnapshot, dt_s: float, holding: tuple[bool, bool] = (False, False)) -> list[Ask]:
         """One frame. ``holding``: hands that carry something are not at the menu."""
         self.pulses = []
-        pressed, self._buttons = snapshot.buttons & ~self._buttons, snapshot.buttons
-        if pressed & Button.MENU:
-            self.close() if self.is_open else self.open()
+        if snapshot.buttons != self._buttons:  # seldom, and Python's flags are slow to combine
+            pressed, self._buttons = snapshot.buttons & ~self._buttons, snapshot.buttons
+            if pressed & Button.MENU:
+                self.close() if self.is_open else self.open()
         if not self.is_open or not snapshot.head.sound:
             return []
         self._pose = self._follow.update(snapshot.head, dt_s)

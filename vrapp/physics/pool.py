@@ -176,7 +176,8 @@ def _compile(moving: int, fixed: int) -> mujoco.MjModel:
     spec = mujoco.MjSpec()
     spec.option.gravity = [0, -9.81, 0]
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    spec.option.iterations = 30
+    spec.option.iterations, spec.option.ls_iterations, spec.option.tolerance = 10, 8, 1e-6
+    spec.option.ccd_iterations, spec.option.ccd_tolerance = 16, 1e-5
     # One bad body must not reset all the others; the world looks for bad ones itself.
     spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     # The midphase walks trees of boxes made when compiling: they do not fit rewritten shapes.

@@ -66,7 +66,7 @@ class PhysicsWorld:
     obstacles. Deterministic given the calls. One thread.
     """
 
-    def __init__(self, moving: int = 24, fixed: int = 40) -> None:
+    def __init__(self, moving: int = 16, fixed: int = 24) -> None:
         self._pool = BodyPool(moving, fixed)
         self._moving: dict[int, _Moving] = {}  # by handle
         self._free_moving = set(range(moving))
