@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from vrapp.generation.components import is_closed
 from vrapp.training.metrics import (
     chamfer_matrix,
-    closed_share,
     covered,
     frechet_distance,
     iou,
@@ -79,8 +79,9 @@ def test_frechet_distance_of_shifted_gaussians() -> None:
 
 def test_a_tetrahedron_is_closed_and_without_a_face_it_is_not() -> None:
     tetrahedron = np.array([[0, 1, 2], [0, 3, 1], [1, 3, 2], [0, 2, 3]])
-    assert closed_share([tetrahedron, tetrahedron[1:]]) == 0.5
-    assert closed_share([tetrahedron[:, ::-1]]) == 1.0
+    assert is_closed(tetrahedron.ravel())
+    assert is_closed(tetrahedron[:, ::-1].ravel())
+    assert not is_closed(tetrahedron[1:].ravel())
 
 
 def test_nearest_distance_agrees_with_the_full_matrix() -> None:

@@ -77,8 +77,9 @@ def whole(option: str, low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def real(option: str, low: float, high: float, unit: str) -> Callable[[str], float]:
-    """Parses a finite number of ``low``…``high`` (in ``unit``)."""
+def real(option: str, low: float, high: float, unit: str = "") -> Callable[[str], float]:
+    """Parses a finite number of ``low``…``high`` (in ``unit``, where it has one)."""
+    number_of = f"number of {unit}" if unit else "number"
 
     def parse(text: str) -> float:
         try:
@@ -86,7 +87,7 @@ def real(option: str, low: float, high: float, unit: str) -> Callable[[str], flo
         except ValueError:
             number = math.nan
         if not low <= number <= high:
-            raise UsageError(f"{option} takes a number of {unit} from {low:g} to {high:g}, not '{text}'.")
+            raise UsageError(f"{option} takes a {number_of} from {low:g} to {high:g}, not '{text}'.")
         return number
 
     return parse

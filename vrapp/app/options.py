@@ -119,7 +119,7 @@ def _add_place(parser: Parser) -> None:
     world.add_argument("--world", metavar="NAME", type=_world, help="meadow (default), or a world file of your own")
     world.add_argument("--seed", metavar="N", type=whole("--seed", 0, MAX_SEED), help="same seed, same objects (7)")
     world.add_argument("--weights", metavar="FILE", type=input_file("--weights"), help="a generator of your own")
-    share = real("--truncation", 0, 1, "share")
+    share = real("--truncation", 0, 1)
     kept = "how far objects stray from what the networks have seen: 0 not at all … 1 (1)"
     world.add_argument("--truncation", metavar="S", type=share, help=kept)
     world.add_argument(
@@ -144,9 +144,9 @@ def _add_comfort(parser: Parser) -> None:
     comfort.add_argument("--eye-height", metavar="M", dest="eye_height_m", type=height, help=_EYE_HEIGHT)
     comfort.add_argument("--turn", metavar="DEG", dest="turn_deg", type=_turn, help="of a snap (30), or smooth")
     comfort.add_argument("--move", metavar="HOW", type=one_of("--move", MOVES), help="both (default), walk or teleport")
-    share = real("--vignette", 0, 1, "share")
+    share = real("--vignette", 0, 1)
     comfort.add_argument("--vignette", metavar="S", type=share, help="narrow the view while moving: 0 never … 1 (1)")
-    scale = real("--resolution", 0.2, 3, "times")
+    scale = real("--resolution", 0.2, 3)
     comfort.add_argument("--resolution", metavar="X", type=scale, help="times the pixels that the headset wants (1)")
 
 

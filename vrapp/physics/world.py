@@ -105,10 +105,9 @@ class PhysicsWorld:
         self._reshaped.discard(handle)
 
     def lowest_m(self, arrays: SceneArrays, slot: int) -> float:
-        """Height over the ground of the lowest of an object's support points (its box's corners may be lower)."""
-        points = self._meshes[handle_of(arrays, slot)].hull
-        return float((maths.rotate(arrays.orientation[slot], points)[:, 1] * arrays.size[slot]).min(initial=np.inf)
-                     + arrays.position[slot, 1])  # fmt: skip
+        """Metres over the ground of the lowest of a known object's support points (its box's corners may be lower)."""
+        points = maths.rotate(arrays.orientation[slot], self._meshes[handle_of(arrays, slot)].hull)
+        return float(points[:, 1].min()) * float(arrays.size[slot]) + float(arrays.position[slot, 1])
 
     def update(self, arrays: SceneArrays, events: Sequence[Event], carried: Mapping[int, Pose], dt_s: float) -> None:
         """One frame. ``carried``: world pose of what is in a hand, by handle; events RELEASE and THROW let go."""

@@ -131,23 +131,6 @@ def frechet_distance(first: Matrix, second: Matrix) -> float:
     return float(mean_gap @ mean_gap + np.trace(a + b - 2 * root))
 
 
-def closed_share(faces: list[NDArray[np.int64]]) -> float:
-    """Share of meshes in which every edge is used equally often in both directions."""
-    if not faces:
-        return float("nan")
-    return float(np.mean([_closed(triangles) for triangles in faces]))
-
-
-def _closed(triangles: NDArray[np.int64]) -> bool:
-    if not len(triangles):
-        return False
-    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    span = int(triangles.max()) + 1
-    there = np.sort(edges[:, 0] * span + edges[:, 1])
-    back = np.sort(edges[:, 1] * span + edges[:, 0])
-    return bool(np.array_equal(there, back))
-
-
 def nearest_distance(queries: Points, pool: Points, candidates: int = 24) -> NDArray[np.float64]:
     """(N,) Chamfer distance of each query to its nearest cloud of `pool`.
 
