@@ -1,4 +1,5 @@
-// The sky's light that an object keeps from the ground around it: one soft quad under each object.
+// The sky's light that an object keeps from the ground around it: one soft quad under each object, an instance
+// of six vertices for each eye.
 #define VERTEX
 #include "frame.glsl"
 #include "object_rows.glsl"
@@ -8,12 +9,11 @@ flat out vec2 half_size;     // of the footprint
 flat out vec2 reach_strength;
 
 void main() {
-    int eye = gl_InstanceID % counts.x;
-    Object object = objects[gl_InstanceID / counts.x];
-    vec3 h = object.half_ground.xyz;
-    vec4 q = object.orientation;
+    int eye = gl_VertexID / 6, number = gl_VertexID % 6;
+    vec3 h = row_half_ground.xyz;
+    vec4 q = row_orientation;
     vec3 x = turned(q, vec3(1, 0, 0)), y = turned(q, vec3(0, 1, 0)), z = turned(q, vec3(0, 0, 1));
-    float lowest = object.position_scale.y - dot(abs(vec3(x.y, y.y, z.y)), h) - object.half_ground.w;
+    float lowest = row_position_scale.y - dot(abs(vec3(x.y, y.y, z.y)), h) - row_half_ground.w;
 
     // The side that stands up most is not part of the footprint.
     vec3 up = abs(vec3(x.y, y.y, z.y));
@@ -26,10 +26,11 @@ void main() {
     float gap = max(lowest, 0.0) / reach;
     reach_strength = vec2(reach * (1.0 + 0.6 * gap), 0.62 / (1.0 + 2.5 * gap * gap));
 
-    vec2 corner = vec2(gl_VertexID & 1, gl_VertexID >> 1) * 2.0 - 1.0;
+    int vertex = number < 3 ? number : number - 2;  // 0 1 2, 1 2 3
+    vec2 corner = vec2(vertex & 1, vertex >> 1) * 2.0 - 1.0;
     place = corner * (half_size + reach_strength.x);
-    vec2 p = object.position_scale.xz + along * place.x + vec2(-along.y, along.x) * place.y;
-    vec3 world = vec3(p.x, object.half_ground.w, p.y);
+    vec2 p = row_position_scale.xz + along * place.x + vec2(-along.y, along.x) * place.y;
+    vec3 world = vec3(p.x, row_half_ground.w, p.y);
     world += normalize(eyes[eye].xyz - world) * 0.004 * distance(world, eyes[eye].xyz);
-    gl_Position = object.position_scale.w > 0.0 ? to_screen(world, eye) : vec4(0.0);  // rows of nothing
+    gl_Position = row_position_scale.w > 0.0 ? to_screen(world, eye) : vec4(0.0);  // rows of nothing
 }

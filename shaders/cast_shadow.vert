@@ -7,9 +7,7 @@ layout(location = 0) in vec3 in_position;
 layout(location = 7) uniform int cascade;
 
 void main() {
-    Object object = objects[gl_BaseInstanceARB];
-    vec3 world = turned(object.orientation, in_position * object.position_scale.w) + object.position_scale.xyz;
-    vec3 place = (shadow_from_world[cascade] * vec4(world, 1.0)).xyz;
+    vec3 place = (shadow_from_world[cascade] * vec4(placed(in_position), 1.0)).xyz;
     vec4 tile = shadow_tile[cascade];
     vec2 in_tile = (place.xy - tile.xy) / (tile.zw - tile.xy);
     gl_ClipDistance[0] = 1.0;

@@ -4,15 +4,12 @@
 
 layout(location = 0) in vec3 in_position;
 layout(location = 2) in vec4 in_colour;
-in vec4 row_position_scale;  // of the object: OBJECT_DTYPE of vrapp/render/culling.py
-in vec4 row_orientation;
 
 out vec3 colour;
 
 void main() {
     colour = in_colour.rgb;
-    vec3 world = turned(row_orientation, in_position * row_position_scale.w) + row_position_scale.xyz;
-    gl_Position = clip_from_world[0] * vec4(world, 1.0);
+    gl_Position = clip_from_world[0] * vec4(placed(in_position), 1.0);
 #ifdef DEPTH_MINUS_ONE_TO_ONE
     gl_Position.z = 2.0 * gl_Position.z - gl_Position.w;
 #endif

@@ -20,6 +20,8 @@ FRAMES_IN_FLIGHT = 3
 #: VERTEX_DTYPE: position, normal, colour + roughness, material. Layout strings have no signed normalised
 #: bytes, so the shader undoes the sign of the normal.
 _VERTEX_LAYOUT = {"in_position": "3f4", "in_normal": "4f1", "in_colour": "4f1", "in_material": "4f1"}
+#: OBJECT_DTYPE of ``culling``.
+_ROW_LAYOUT = dict.fromkeys(("row_position_scale", "row_orientation", "row_highlight", "row_half_ground"), "4f4")
 
 #: Where one level lies: what an indirect command needs, and the sizes to give its pages back.
 LEVEL_DTYPE = np.dtype([("first_index", "<u4"), ("index_count", "<u4"), ("base_vertex", "<i4"), ("vertices", "<u4")])
@@ -141,10 +143,11 @@ class MeshArena:
         """GPU bytes of both buffers."""
         return self._vertices.bytes_capacity + self._indices.bytes_capacity
 
-    def vertex_array(self, program: Any, *more: tuple[Any, ...]) -> Any:
+    def vertex_array(self, program: Any, rows: Any) -> Any:
         """The arena's vertex array for a program, with the attributes that it reads; made anew after growth.
 
-        ``more``: other buffers of it as ModernGL takes them, the same at every call.
+        ``rows``: the buffer of the objects' rows, the same at every call. A command's base instance picks its row,
+        for all instances of the command.
         """
         version = (self._vertices.version, self._indices.version)
         known = self._vertex_arrays.get(program.glo)
@@ -152,9 +155,7 @@ class MeshArena:
             return known[1]
         if known:
             known[1].release()
-        parts = [f if name in program else f"{f[0]}x{f[-1]}" for name, f in _VERTEX_LAYOUT.items()]
-        names = [name for name in _VERTEX_LAYOUT if name in program]
-        layout = [(self._vertices.buffer, " ".join(parts), *names), *more]
+        layout = [attributes(program, self._vertices.buffer, _VERTEX_LAYOUT), row_attributes(program, rows, "/r")]
         array = self._ctx.vertex_array(program, layout, self._indices.buffer, index_element_size=INDEX_BYTES)
         self._vertex_arrays[program.glo] = (version, array)
         return array
@@ -224,3 +225,15 @@ class MeshArena:
         self.levels = np.concatenate([self.levels, np.zeros_like(self.levels)])
         self.is_resident = np.concatenate([self.is_resident, np.zeros(old, bool)])
         self._free_ids = list(range(2 * old - 1, old - 1, -1))
+
+
+def attributes(program: Any, buffer: Any, layout: dict[str, str], step: str = "") -> tuple[Any, ...]:
+    """``buffer``'s items as ModernGL takes them; what ``program`` does not read is passed over. ``step``: "" a vertex,
+    "/i" an instance, "/r" a draw."""
+    parts = [f if name in program else f"{f[0]}x{f[-1]}" for name, f in layout.items()]
+    return buffer, " ".join(parts) + step, *(name for name in layout if name in program)
+
+
+def row_attributes(program: Any, rows: Any, step: str) -> tuple[Any, ...]:
+    """A buffer of objects' rows likewise; all steps but "" begin at the draw's base instance."""
+    return attributes(program, rows, _ROW_LAYOUT, step)

@@ -15,12 +15,12 @@ from vrapp.core.mesh import LEVELS
 from vrapp.core.scene import Mark, ObjectState, SceneArrays
 from vrapp.render.arena import MeshArena
 
-#: ``DrawElementsIndirectCommand`` of OpenGL; ``base_instance`` is the object's row in the storage buffer.
+#: ``DrawElementsIndirectCommand`` of OpenGL; ``base_instance`` is the object's row.
 COMMAND_DTYPE = np.dtype(
     [("count", "<u4"), ("instances", "<u4"), ("first_index", "<u4"), ("base_vertex", "<i4"), ("base_instance", "<u4")]
 )
 
-#: One object as the shaders see it (std430). ``highlight``: linear RGB and strength of the rim
+#: One object as the shaders see it (``shaders/object_rows.glsl``). ``highlight``: linear RGB and strength of the rim
 #: glow; ``half_extent``: of its box in metres; ``ground_y``: height of the ground under it.
 OBJECT_DTYPE = np.dtype(
     [

@@ -129,13 +129,13 @@ class Renderer:
         level = self._detail.choose(scene, draws, distance, eyes[0].pixels_per_radian)
         self._shadow.place(self._frame, viewer, _ahead(eyes))
         self._frame.upload()
-        self._rows.write(draws.rows[: draws.count]).bind_to_storage_buffer(1)
+        rows = self._rows.write(draws.rows[: draws.count])
         self._target.fit((sum(e.size[0] for e in eyes), eyes[0].size[1]))
         self._scenery.bake(self._programs, self._target.framebuffer)
         self._begin_state(len(eyes))
         with self._clock.stage("shadow"):
-            self._shadow.draw(self.arena, self._programs["cast_shadow"], draws, level)
-        self._draw_world(draws, self._visible(eyes, draws, distance), level, scene.mark)
+            self._shadow.draw(self.arena, self.arena.vertex_array(self._programs["cast_shadow"], rows), draws, level)
+        self._draw_world(rows, draws, self._visible(eyes, draws, distance), level, scene.mark)
         with self._clock.stage("occlusion"):
             self._post.occlude(self._programs, self._target)
         kept = (scene.mark & _KEPT).nonzero()[0]
@@ -154,7 +154,7 @@ class Renderer:
         order: np.ndarray = chosen[distance[chosen].argsort()]
         return order
 
-    def _draw_world(self, draws: DrawList, chosen: np.ndarray, level: np.ndarray, marks: np.ndarray) -> None:
+    def _draw_world(self, rows: Any, draws: DrawList, chosen: np.ndarray, level: np.ndarray, marks: np.ndarray) -> None:
         """Objects nearest first, then what they hide part of: grass, ground, sky."""
         programs, n = self._programs, len(self._eyes)
         solid = self.objects_drawn = len(chosen)
@@ -168,9 +168,9 @@ class Renderer:
         with self._clock.stage("objects"):
             self._target.framebuffer.clear(depth=0.0)
             self._hidden.draw(programs, self._eyes)
-            self._draw_commands("objects", buffer, 0, solid)
+            self._draw_commands("objects", rows, buffer, 0, solid)
             self._ctx.cull_face = "front"
-            self._draw_commands("outline", buffer, solid, len(both) - solid)
+            self._draw_commands("outline", rows, buffer, solid, len(both) - solid)
             self._ctx.cull_face = "back"
         with self._clock.stage("grass"):
             self._ctx.disable(moderngl.CULL_FACE)
@@ -179,13 +179,13 @@ class Renderer:
         with self._clock.stage("ground"):
             self._scenery.draw_ground(programs, n)
         with self._clock.stage("blobs"):
-            self._draw_blobs(draws.objects, n)
+            self._draw_blobs(rows, draws.objects, n)
         with self._clock.stage("sky"):
             self._scenery.draw_sky(programs, n)
 
-    def _draw_commands(self, program: str, buffer: Any, first: int, count: int) -> None:
+    def _draw_commands(self, program: str, rows: Any, buffer: Any, first: int, count: int) -> None:
         if count:
-            array = self.arena.vertex_array(self._programs[program])
+            array = self.arena.vertex_array(self._programs[program], rows)
             array.render_indirect(buffer, moderngl.TRIANGLES, count, first=first)
 
     def _draw_over(self, eyes: tuple[Eye, ...], extras: FrameExtras, glyphs: np.ndarray) -> None:
@@ -201,7 +201,7 @@ class Renderer:
             self._text.draw(self._programs, extras.panels, extras.boards, eyes)
         self._target.framebuffer.depth_mask = True
 
-    def _draw_blobs(self, objects: int, eyes: int) -> None:
+    def _draw_blobs(self, rows: Any, objects: int, eyes: int) -> None:
         """Contact shadows: multiply the ground under every object."""
         if not objects:
             return
@@ -210,9 +210,7 @@ class Renderer:
         ctx.disable(moderngl.CULL_FACE)
         ctx.blend_func = moderngl.DST_COLOR, moderngl.ZERO
         self._target.framebuffer.depth_mask = False
-        self._scenery.array(self._programs, "blobs").render(
-            moderngl.TRIANGLE_STRIP, vertices=4, instances=objects * eyes
-        )
+        self._scenery.blobs(self._programs, rows).render(vertices=6 * eyes, instances=objects)
         self._target.framebuffer.depth_mask = True
         ctx.enable(moderngl.CULL_FACE)
         ctx.disable(moderngl.BLEND)

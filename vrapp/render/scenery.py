@@ -9,6 +9,7 @@ import moderngl
 import numpy as np
 
 from vrapp.core.maths import Array
+from vrapp.render.arena import row_attributes
 from vrapp.render.frame_block import FrameBlock
 from vrapp.render.shader_library import ShaderLibrary
 
@@ -159,6 +160,13 @@ class Scenery:
         """Whatever nothing else has covered."""
         self._clouds.use(1)
         self.array(programs, "sky").render(vertices=_SKY_VERTICES, instances=eyes)
+
+    def blobs(self, programs: ShaderLibrary, rows: Any) -> Any:
+        """The vertex array of the objects' contact shadows; ``rows``: see ``MeshArena.vertex_array``."""
+        if "blobs" not in self._arrays:
+            program = programs["blobs"]
+            self._arrays["blobs"] = self._ctx.vertex_array(program, [row_attributes(program, rows, "/i")])
+        return self._arrays["blobs"]
 
     def array(self, programs: ShaderLibrary, name: str) -> Any:
         """The vertex array of a program that makes its own vertices (the ground has a buffer)."""

@@ -96,10 +96,7 @@ class ShaderLibrary:
         entry.program, entry.files = program, {path: _mtime_ns(path) for path in files}
 
     def _lines(self, name: str, entry: _Entry) -> list[_Line]:
-        head = ["#version 450 core"]
-        if name.endswith(".vert"):
-            head.append("#extension GL_ARB_shader_draw_parameters : require")
-        head += [f"#define {d}" for d in (*self._defines, *entry.defines)]
+        head = ["#version 450 core", *(f"#define {d}" for d in (*self._defines, *entry.defines))]
         return [(None, 0, text) for text in head] + self._expand(self._folder / name, set())
 
     def _expand(self, path: Path, seen: set[Path]) -> list[_Line]:

@@ -88,26 +88,26 @@ class SunShadow:
         scale[:3, 3] = (tile[0] + tile[2]) / 2, 0.5, 0.5
         return scale @ m
 
-    def draw(self, arena: MeshArena, program: Any, draws: DrawList, level: np.ndarray) -> None:
-        """Draw the casters of all tiles; the rows must be bound."""
+    def draw(self, arena: MeshArena, casters: Any, draws: DrawList, level: np.ndarray) -> None:
+        """Draw the casters of all tiles. ``casters``: the arena's vertex array for the program "cast_shadow"."""
         if self._quality.coarse:
             size = draws.rows["scale"][: draws.count]
-            self._draw_moving(arena, program, draws, np.where(size > _LARGE_M, LEVELS - 2, LEVELS - 1))
+            self._draw_moving(arena, casters, draws, np.where(size > _LARGE_M, LEVELS - 2, LEVELS - 1))
         else:
             self._framebuffer.use()  # ModernGL's clear returns to the framebuffer before, which may be gone
             self._framebuffer.clear(depth=0.0)
-            self._draw(self._framebuffer, arena, program, draws, level, np.flatnonzero(draws.shown[: draws.count]))
+            self._draw(self._framebuffer, arena, casters, draws, level, np.flatnonzero(draws.shown[: draws.count]))
 
-    def _draw_moving(self, arena: MeshArena, program: Any, draws: DrawList, level: np.ndarray) -> None:
+    def _draw_moving(self, arena: MeshArena, casters: Any, draws: DrawList, level: np.ndarray) -> None:
         changed = self._resting.update(draws, self._near(draws), self._centres.tobytes())
         if changed.start_over:
             self._kept_framebuffer.use()
             self._kept_framebuffer.clear(depth=0.0)
-        self._draw(self._kept_framebuffer, arena, program, draws, level, changed.now_resting)
+        self._draw(self._kept_framebuffer, arena, casters, draws, level, changed.now_resting)
         moving = len(changed.moving) > 0
         if moving or self._moving_before or changed.start_over or len(changed.now_resting):
             self._native.copy_texture(self._kept, self._atlas)
-            self._draw(self._framebuffer, arena, program, draws, level, changed.moving)
+            self._draw(self._framebuffer, arena, casters, draws, level, changed.moving)
         self._moving_before = moving
 
     def _near(self, draws: DrawList) -> np.ndarray:
@@ -118,10 +118,9 @@ class SunShadow:
         return np.flatnonzero(held & draws.shown[:n])
 
     def _draw(
-        self, into: Any, arena: MeshArena, program: Any, draws: DrawList, level: np.ndarray, which: np.ndarray
+        self, into: Any, arena: MeshArena, casters: Any, draws: DrawList, level: np.ndarray, which: np.ndarray
     ) -> None:
         """Add the casters ``which`` (rows) to all tiles of an atlas."""
-        array = arena.vertex_array(program)
         side = self._quality.tile_pixels
         into.use()
         for i, half in enumerate(self._quality.half_m):
@@ -129,9 +128,9 @@ class SunShadow:
             chosen = which[(np.abs(offset) < half + draws.radius[which, None]).all(axis=1)]
             if len(chosen):
                 into.viewport = (i * side, 0, side, side)
-                program["cascade"].value = i
+                casters.program["cascade"].value = i
                 out = commands(arena, draws, chosen, level[chosen], 1)
-                array.render_indirect(self._commands.write(out), moderngl.TRIANGLES, len(out))
+                casters.render_indirect(self._commands.write(out), moderngl.TRIANGLES, len(out))
 
     def use(self, unit: int) -> None:
         """Bind the atlas for comparison."""

@@ -20,9 +20,6 @@ from vrapp.render.shader_library import ShaderLibrary
 from vrapp.render.stream_buffer import StreamBuffer
 from vrapp.render.targets import SceneTarget
 
-#: A command's base instance picks the object's row. A software rasteriser takes half again as long where each
-#: vertex reads it from a storage buffer.
-_ROW_LAYOUT = ("4f4 4f4 32x1/i", "row_position_scale", "row_orientation")
 _NO_HANDS = np.zeros(0, OBJECT_DTYPE)
 
 
@@ -66,7 +63,7 @@ class UnlitRenderer:
         ctx.depth_func = ">="
         self._native.clip_depth_zero_to_one(True)
         if len(out):
-            array = self.arena.vertex_array(self._programs["unlit"], (rows, *_ROW_LAYOUT))
+            array = self.arena.vertex_array(self._programs["unlit"], rows)
             array.render_indirect(self._commands.write(out), moderngl.TRIANGLES, len(out))
         self._native.clip_depth_zero_to_one(False)
         ctx.depth_func = "<="
