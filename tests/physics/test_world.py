@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mujoco
 import numpy as np
 import pytest
 
@@ -19,14 +20,14 @@ CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)
 class Scene:
     """Boxes (or hulls) in plain arrays, with a physics world that knows them."""
 
-    def __init__(self, count: int = 64) -> None:
+    def __init__(self, count: int = 64, few: tuple[int, int] = (4, 12)) -> None:
         self.a = SceneArrays(
             count, np.zeros(count, np.int8), np.zeros(count, np.int32), np.zeros((count, 3), np.float32),
             np.tile(maths.IDENTITY_QUATERNION, (count, 1)), np.ones(count, np.float32), np.zeros(count, np.float32),
             np.full(count, -1, np.int32), np.zeros(count, np.uint8), np.zeros(count, np.int16),
             np.zeros(count, np.float32), np.zeros((count, 2, 3), np.float32),
         )  # fmt: skip
-        self.world = PhysicsWorld()
+        self.world = PhysicsWorld(few=few)
         self._n = 0
 
     def box(
@@ -226,6 +227,43 @@ def test_bad_input_is_survived() -> None:
     s.run(8)
     assert np.isfinite(s.a.position).all()
     assert all(s.a.state[b] == ObjectState.RESTING and s.lowest(b) > -0.02 for b in (flat, nan, none))
+
+
+def test_what_moves_goes_on_when_more_bodies_are_needed() -> None:
+    worlds = [Scene(few=few) for few in ((1, 1), (16, 24))]
+    for s in worlds:
+        boxes = [s.box((0.7 * i, 1.5, 0), (0.3, 0.2, 0.3)) for i in range(4)]
+        for b in boxes:
+            s.let_go(b, (0.5, 2, 0))
+            s.run(0.1)
+    small, large = worlds
+    assert small.world._pool.moving == large.world._pool.moving == 16
+    np.testing.assert_allclose(small.a.position, large.a.position, atol=1e-3)
+    for s in worlds:
+        s.run(8)
+        assert s.world.active == 0
+    assert small.world._pool.moving == 1
+    np.testing.assert_allclose(small.a.position, large.a.position, atol=0.02)
+
+
+def test_what_moves_is_put_down_where_mujoco_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    s = Scene()
+    thrown, held = s.box((1, 1, 2), (0.3, 0.4, 0.3)), s.box((3, 1, 2), (0.3, 0.4, 0.3))
+    s.let_go(thrown)
+    with monkeypatch.context() as broken:
+        broken.setattr(mujoco, "mj_step", _gives_up)
+        s.world.update(s.a, [], {held: Pose(maths.vec3(3, 2, 2))}, DT)
+    assert s.a.position[thrown] == pytest.approx([1, 0.2, 2], abs=0.05)
+    assert s.a.state[thrown] == ObjectState.RESTING
+    assert s.a.position[held] == pytest.approx([3, 2, 2])
+    s.let_go(thrown, (0, 3, 0))
+    s.run(0.2)
+    assert s.a.position[thrown, 1] > 0.4
+    assert np.isfinite(s.a.position).all()
+
+
+def _gives_up(*_: object) -> None:
+    raise mujoco.FatalError("xaxis of contact frame undefined")
 
 
 def test_a_body_that_left_the_world_is_put_back_on_the_ground() -> None:

@@ -14,7 +14,8 @@ from vrapp.app.bench_frame import offscreen
 from vrapp.app.options import Options
 from vrapp.app.timers import percentiles
 from vrapp.app.world import World
-from vrapp.core import maths, rng
+from vrapp.core import maths, resources, rng
+from vrapp.core.errors import OutputError
 from vrapp.core.generation import GeneratedObject
 from vrapp.core.pose import Pose
 from vrapp.core.scene import ObjectState
@@ -30,11 +31,14 @@ _CELLS, _CELL_M = 115, 1.2  # 13,225 places
 def scale(options: Options) -> tuple[Rows, Summary, str | None]:
     """Main-thread time by number of objects; memory by number of generated objects."""
     with ExitStack() as owned:
-        world = World(offscreen(replace(options, size=options.size or SIZE), None), owned)
-        world.populate(time.perf_counter())
+        growth = _memory_growth(_world(options, owned))
+    with ExitStack() as owned:
+        world = _world(options, owned)
         renderer = world.parts.renderer.renderer_name
-        growth = _memory_growth(world)
-        shapes = [(made, world.parts.renderer.arena.add(made.mesh)) for made in world.parts.start.cached()]
+        made = world.parts.start.cached()
+        if not made:
+            raise OutputError(f"bench scale copies the start set; {resources.cache_folder()} could not keep it.")
+        shapes = [(each, world.parts.renderer.arena.add(each.mesh)) for each in made]
         rows = [_row(world, count, shapes) for count in COUNTS]
     main = {row["objects"]: row["main_ms_p50"] for row in rows}
     summary: Summary = {
@@ -44,6 +48,12 @@ def scale(options: Options) -> tuple[Rows, Summary, str | None]:
         "mb_per_1000_objects": growth,
     }
     return rows, summary, renderer
+
+
+def _world(options: Options, owned: ExitStack) -> World:
+    world = World(offscreen(replace(options, size=options.size or SIZE), None), owned)
+    world.populate(time.perf_counter())
+    return world
 
 
 def _row(world: World, count: int, shapes: list[tuple[GeneratedObject, int]]) -> dict[str, float | int]:
@@ -74,7 +84,7 @@ def _fill(world: World, count: int, shapes: list[tuple[GeneratedObject, int]]) -
     cells = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
     taken = store.arrays().position[:, [0, 2]]
     free = draw.permutation(cells[(np.abs(cells[:, None] - taken).max(2) > _CELL_M).all(1)])
-    for i, (x, z) in enumerate(free[: count - len(store)].tolist()):
+    for i, (x, z) in enumerate(free[: max(count - len(store), 0)].tolist()):
         made, mesh_id = shapes[i % len(shapes)]
         size = float(draw.uniform(0.4, 1.0))
         pose = Pose(

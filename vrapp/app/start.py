@@ -36,7 +36,9 @@ class Start:
         return bool(cached)
 
     def cached(self) -> list[GeneratedObject]:
-        """The set as it is on disk; empty where it is not."""
+        """The set as it is on disk, waiting for it where it is just being written; empty where it can't be kept."""
+        if self._builder is not None:
+            self._builder.wait_saved()
         return startset.load(self._key, self._folder) or []
 
     def update(self, frame_index: int, now_ns: int) -> None:

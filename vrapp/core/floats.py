@@ -75,3 +75,13 @@ def slerp(a: Sequence[float], b: Sequence[float], share: float) -> Quaternion:
         of_a, of_b = math.sin((1 - share) * angle) / sine, side * math.sin(share * angle) / sine
     x, y, z, w = (of_a * p + of_b * q for p, q in zip(a, b, strict=True))
     return normalise((x, y, z, w))
+
+
+def spin(a: Sequence[float], b: Sequence[float], dt_s: float) -> list[float]:
+    """Angular velocity (3,) in the body's frame that turns ``a`` into ``b`` (xyzw) in ``dt_s``."""
+    *axis, w = multiply(conjugate(a), b)
+    length = math.hypot(*axis)
+    if length < 1e-9:
+        return [0.0, 0.0, 0.0]
+    rate = math.copysign(2 * math.atan2(length, abs(w)) / dt_s / length, w)
+    return [x * rate for x in axis]

@@ -125,6 +125,13 @@ class SharedBlock:
         self.memory = mmap.mmap(file, self.size)
         os.close(file)
 
+    def forget(self, start: int, stop: int) -> None:
+        """Give the whole pages between two offsets back to the system, where it takes them: they read as zeros."""
+        start = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+        stop = stop // mmap.PAGESIZE * mmap.PAGESIZE
+        if hasattr(mmap, "MADV_REMOVE") and stop > start:
+            self.memory.madvise(mmap.MADV_REMOVE, start, stop - start)
+
     def close(self) -> None:
         """Unmap. Arrays that still look at the memory keep the mapping until they go."""
         if self._file is not None:

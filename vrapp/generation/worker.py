@@ -154,6 +154,7 @@ class _Worker:
             return Answer(job.request.request_id, (*rejected, "too large to hand over"))
         start = job.slot * self._settings.slot_bytes
         write_mesh(shown.mesh, memoryview(self._block.memory)[start : start + shape.nbytes])
+        self._block.forget(start + shape.nbytes, start + self._settings.slot_bytes)  # of a larger one before
         return Answer(shown.request_id, rejected, shape, shown.latent, shown.components, shown.mesh_hash)
 
 

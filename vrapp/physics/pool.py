@@ -114,10 +114,16 @@ class BodyPool:
         self._force[body + 1, 3:] = torque
         self._damping[6 * body + 3 : 6 * body + 6] = _TURN_DAMPING * self._inertia[body + 1] + damping
 
-    def step(self, dt_s: float) -> None:
-        """One step of MuJoCo."""
+    def step(self, dt_s: float) -> bool:
+        """One step of MuJoCo; False where it gave up, and the loose bodies' poses mean nothing any more."""
         self.model.opt.timestep = dt_s
-        mujoco.mj_step(self.model, self.data)
+        try:
+            mujoco.mj_step(self.model, self.data)
+        except mujoco.FatalError:
+            _log.exception("MuJoCo gave up; what it moved is put down")
+            self.data.qacc_warmstart[:] = 0
+            return False
+        return True
 
     def touching(self) -> np.ndarray:
         """(moving,) bool: which moving bodies are in contact with anything."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 import numpy as np
@@ -63,16 +64,16 @@ class PhysicsWorld:
     """Moves held and flying objects, in place, in the scene's arrays; writes states HELD, FLYING and RESTING.
 
     ``moving``: how many objects can be in motion at once; ``fixed``: how many still ones near them count as
-    obstacles. Deterministic given the calls. One thread.
+    obstacles; ``few``: the same of the pool that serves until one of its numbers is passed, as a step costs by
+    the bodies that a pool has. Deterministic given the calls. One thread.
     """
 
-    def __init__(self, moving: int = 16, fixed: int = 24) -> None:
-        self._pool = BodyPool(moving, fixed)
+    def __init__(self, moving: int = 16, fixed: int = 24, few: tuple[int, int] = (4, 12)) -> None:
+        self._small, self._large = BodyPool(*few), BodyPool(moving, fixed)
         self._moving: dict[int, _Moving] = {}  # by handle
-        self._free_moving = set(range(moving))
         self._around = Neighbourhood()
         self._fixed: dict[int, int] = {}  # handle → fixed body
-        self._free_fixed = list(range(moving, moving + fixed))[::-1]
+        self._enter(self._small)
         self._meshes: dict[int, Mesh] = {}  # without their levels
         self._hulls: dict[int, Hull] = {}
         self._leaving: set[int] = set()
@@ -121,6 +122,8 @@ class PhysicsWorld:
         self._let_go(arrays, events, carried)
         self._follow_leaving(arrays)
         self._refit(arrays)
+        if not self._moving and self._pool is self._large:
+            self._change_pool(self._small, arrays)
         if not self._moving or dt_s <= 0:
             return
         self._prepare(arrays, dt_s)
@@ -128,35 +131,56 @@ class PhysicsWorld:
         loose = any(not moving.held for moving in self._moving.values())
         steps = max(1, round(dt_s / SUBSTEP_S)) if loose else 1
         motions = self._motions(carried, dt_s)
+        sound = True
         for i in range(steps):
             self._carry(motions, (i + 1) / steps)
-            if loose:  # what is held goes where the hands go
-                self._pool.step(dt_s / steps)
+            if loose and sound:  # what is held goes where the hands go
+                sound = self._pool.step(dt_s / steps)
         for moving in list(self._moving.values()):
             if moving.held:
                 pose = moving.last = carried[moving.handle]
                 arrays.position[moving.slot], arrays.orientation[moving.slot] = pose.position, pose.orientation
-            else:
+            elif sound:
                 self._write_back(arrays, moving, dt_s)
+            else:
+                self._stand_up(arrays, moving.slot, moving.handle)
 
     # In and out of the pool.
+
+    def _enter(self, pool: BodyPool) -> None:
+        self._pool = pool
+        self._free_moving = list(range(pool.moving))  # a heap
+        self._free_fixed = list(range(pool.moving, pool.moving + pool.fixed))[::-1]
+
+    def _change_pool(self, pool: BodyPool, arrays: SceneArrays) -> None:
+        """What moves goes on in another pool; obstacles are made anew when they are next asked for."""
+        for handle in list(self._fixed):
+            self._unfix(handle)
+        before = self._pool
+        self._enter(pool)
+        for m in self._moving.values():
+            velocity = before.qvel[m.body].copy()
+            before.park(m.body)
+            m.body, m.turned = heappop(self._free_moving), False
+            self._put(m.body, arrays, m.slot)
+            pool.qvel[m.body] = velocity
 
     def _activate(self, arrays: SceneArrays, slot: int, held: bool) -> None:
         handle = handle_of(arrays, slot)
         if handle in self._moving:
             return
+        if not self._free_moving and self._pool is self._small:
+            self._change_pool(self._large, arrays)
         if not self._free_moving:
             loose = [m for m in self._moving.values() if not m.held]
             if not loose:
                 return
             self._rest(arrays, max(loose, key=lambda m: m.age_s).handle)
         self._unfix(handle)
-        body = min(self._free_moving)
-        self._free_moving.remove(body)
+        body = heappop(self._free_moving)
         pose = Pose(arrays.position[slot].copy(), arrays.orientation[slot].copy())
-        hull, size = self._hull(handle, arrays, slot), float(arrays.size[slot])
-        self._pool.put(body, hull, size, pose.position, pose.orientation)
-        self._moving[handle] = _Moving(handle, body, held, pose, size)
+        self._put(body, arrays, slot)
+        self._moving[handle] = _Moving(handle, body, held, pose, float(arrays.size[slot]))
         arrays.state[slot] = ObjectState.HELD if held else ObjectState.FLYING
 
     def _refit(self, arrays: SceneArrays) -> None:
@@ -168,8 +192,7 @@ class PhysicsWorld:
         for m in self._moving.values():
             size = float(arrays.size[m.slot])
             if size != m.size or m.handle in self._reshaped:
-                hull = self._hull(m.handle, arrays, m.slot)
-                self._pool.put(m.body, hull, size, arrays.position[m.slot], arrays.orientation[m.slot])
+                self._put(m.body, arrays, m.slot)
                 m.size = size
         self._reshaped.clear()
 
@@ -177,7 +200,7 @@ class PhysicsWorld:
         moving = self._moving.pop(handle, None)
         if moving is not None:
             self._pool.park(moving.body)
-            self._free_moving.add(moving.body)
+            heappush(self._free_moving, moving.body)
 
     def _rest(self, arrays: SceneArrays, handle: int) -> None:
         slot = slot_of(arrays, handle)
@@ -190,6 +213,11 @@ class PhysicsWorld:
         if body is not None:
             self._pool.park(body)
             self._free_fixed.append(body)
+
+    def _put(self, body: int, arrays: SceneArrays, slot: int) -> None:
+        """Give a body the object's shape, size and pose."""
+        hull = self._hull(handle_of(arrays, slot), arrays, slot)
+        self._pool.put(body, hull, float(arrays.size[slot]), arrays.position[slot], arrays.orientation[slot])
 
     def _hull(self, handle: int, arrays: SceneArrays, slot: int) -> Hull:
         """The object's hull, or its box where this frame has worked out enough hulls already."""
@@ -238,7 +266,7 @@ class PhysicsWorld:
                     for pose in (moving.last, carried[moving.handle])
                 )
                 linear = [(b - a) / dt_s for a, b in zip(start[0], end[0], strict=True)]
-                velocity = _limited([*linear, *_spin(start[1], end[1], dt_s)])
+                velocity = _limited([*linear, *floats.spin(start[1], end[1], dt_s)])
                 motions.append(_Motion(moving.body, start, end, velocity))
         return motions
 
@@ -285,6 +313,8 @@ class PhysicsWorld:
 
     def _fix(self, wanted: dict[int, int], arrays: SceneArrays) -> None:
         """Make obstacles of these, by handle; what else is one stays it until its body is needed: it stands still."""
+        if len(wanted) > self._pool.fixed and self._pool is self._small:
+            self._change_pool(self._large, arrays)
         for handle, slot in wanted.items():
             if handle in self._fixed:
                 continue
@@ -294,8 +324,7 @@ class PhysicsWorld:
                     return
                 self._unfix(unwanted)
             body = self._fixed[handle] = self._free_fixed.pop()
-            hull, size = self._hull(handle, arrays, slot), float(arrays.size[slot])
-            self._pool.put(body, hull, size, arrays.position[slot], arrays.orientation[slot])
+            self._put(body, arrays, slot)
 
     # What happens to the moving ones.
 
@@ -353,16 +382,6 @@ class PhysicsWorld:
         arrays.position[slot] = maths.vec3(x, -float(arrays.box[slot, 0, 1] * arrays.size[slot]), z)
         arrays.orientation[slot] = maths.quat_from_axis_angle((0, 1, 0), maths.yaw_of(arrays.orientation[slot]))
         self._rest(arrays, handle)
-
-
-def _spin(a: Sequence[float], b: Sequence[float], dt_s: float) -> list[float]:
-    """Angular velocity (3,) in the body's frame that turns ``a`` into ``b`` (xyzw) in ``dt_s``."""
-    *axis, w = floats.multiply(floats.conjugate(a), b)
-    length = math.hypot(*axis)
-    if length < 1e-9:
-        return [0.0, 0.0, 0.0]
-    rate = math.copysign(2 * math.atan2(length, abs(w)) / dt_s / length, w)
-    return [x * rate for x in axis]
 
 
 def _limited(velocity: Sequence[float]) -> list[float]:
