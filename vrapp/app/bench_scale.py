@@ -23,7 +23,7 @@ from vrapp.core.scene import ObjectState
 COUNTS = (100, 300, 1_000, 3_000, 10_000)
 FRAMES = 60
 SIZE = (320, 180)  # small: the main thread is measured, not the rasteriser
-WARM_UP_OBJECTS, GENERATED_OBJECTS = 500, 400  # at about five a second
+WARM_UP_OBJECTS, GENERATED_OBJECTS = 300, 900  # at about five a second
 _KEY = 0x5CA1E
 _CELLS, _CELL_M = 115, 1.2  # 13,225 places
 

@@ -28,6 +28,7 @@ from vrapp.core.clock import Clock, FixedClock, RealClock
 from vrapp.core.display import Display
 from vrapp.core.generation import Generator
 from vrapp.core.input import InputSource
+from vrapp.core.platform import return_large_blocks
 from vrapp.display.open import OPENERS, DisplayOptions, Opener, open_display
 from vrapp.display.trace import TraceInput
 from vrapp.generation.bank import Bank
@@ -83,6 +84,7 @@ class World:
 
     def __init__(self, options: Options, owned: ExitStack) -> None:
         self._asked = options
+        return_large_blocks()
         land = make_ground(options.seed)  # before a display opens: the file may be damaged
         display, clock, reasons = _open(options)
         owned.callback(display.close)
