@@ -8,6 +8,7 @@ from vrapp.models.vae import (
     VaeConfig,
     VaeLossWeights,
     depth_to_space,
+    soft_overlap,
     space_to_depth,
     split_grid,
     vae_loss,
@@ -63,12 +64,28 @@ def test_colours_are_kept_near_the_surface_alone() -> None:
 def test_saturated_targets_ask_only_for_at_least_that_far() -> None:
     distance, target = torch.ones(1, 1, 64, 64, 64), torch.zeros(1, 7, 32, 32, 32)
     zeros = torch.zeros(1, 11, 4, 4, 4)
-    weights = VaeLossWeights(occupancy=0.0, beta=0.0)
+    weights = VaeLossWeights(overlap=0.0, beta=0.0)
     look = torch.zeros(1, 6, 32, 32, 32)
     far, _ = vae_loss(3 * distance, look, distance, target, zeros, zeros, weights)
     near, _ = vae_loss(0.5 * distance, look, distance, target, zeros, zeros, weights)
     assert far == 0
     assert near > 0.4
+
+
+def test_the_soft_overlap_of_steep_borders_is_the_iou() -> None:
+    line = (torch.arange(64.0) - 31.5).expand(1, 1, 64, 64, 64)
+    half, quarter = line, (line + 16).expand_as(line)  # inside: 32 and 16 of 64 planes
+    found = soft_overlap(torch.cat([half, quarter, quarter]), torch.cat([half, half, -half]), 100.0)
+    torch.testing.assert_close(found, torch.tensor([1.0, 0.5, 0.0]))
+
+
+def test_a_thin_shape_counts_as_much_as_a_bulky_one() -> None:
+    """Of two shapes that lose a third of their inside, the overlap's loss takes the same."""
+    line = (torch.arange(64.0) - 32).abs().expand(1, 1, 64, 64, 64)
+    thin, bulky = line - 1.2, line - 14.2  # 3 and 29 planes
+    lost = 1 - soft_overlap(torch.cat([thin + 1, bulky + 5]), torch.cat([thin, bulky]), 100.0)
+    assert lost[0] > 0.6
+    assert 0.3 < lost[1] < 0.4
 
 
 def test_a_few_steps_of_training_lower_the_loss() -> None:

@@ -51,16 +51,18 @@ def test_every_promised_number_is_there(trained: Path, tmp_path: Path) -> None:
     network = ShapeGenerator(GanConfig(3, latent=4, style=8, widths=(8, 8, 8)))
     network.out.bias.data[:8] += 1.0
     save_object_gan(gan, network, {"categories": categories})
-    plan = EvaluationPlan(
-        4, also=(gan,), sheets=tmp_path / "sheets", tiles=3, judge=ClassifierTraining(epochs=1, variants=1, batch=4)
-    )
+    twin = tmp_path / "twin.safetensors"  # the same VAE: what comes back through it is reckoned once
+    twin.write_bytes((trained / "own.safetensors").read_bytes())
+    judge = ClassifierTraining(epochs=1, variants=1, batch=4)
+    plan = EvaluationPlan(4, also=(gan, twin), sheets=tmp_path / "sheets", tiles=3, judge=judge)
     found = evaluate_objects(
         trained / "own.safetensors", trained / "models", trained / "own.training",
         trained / "own.training" / "split.json", plan,
     )  # fmt: skip
     assert {"hardware", "command", "commit", "rows", "summary"} <= set(found)
     assert [row["model"] for row in found["rows"]] == [
-        "ours", "ours, as shown", "the same VAE, N(0, I)", "pure-gan", "oracle (training models)", "PCA + mixture",
+        "ours", "ours, as shown", "the same VAE, N(0, I)", "pure-gan", "twin", "oracle (training models)",
+        "PCA + mixture",
     ]  # fmt: skip
     assert all(math.isfinite(found["summary"][name]) for name in NAMES)
     for row in found["rows"]:
@@ -69,6 +71,7 @@ def test_every_promised_number_is_there(trained: Path, tmp_path: Path) -> None:
     rows = {row["model"]: row for row in found["rows"]}
     assert rows["pure-gan"]["megabytes"] > 0
     assert "iou" not in rows["pure-gan"]
+    assert rows["twin"]["iou"] == rows["ours"]["iou"]
     assert rows["oracle (training models)"]["novelty"] < 0.9  # the training models are near themselves
     split = json.loads((trained / "own.training" / "split.json").read_text())
     assert sum(row["models"] for row in found["categories"].values()) == len(split["test"])

@@ -7,6 +7,7 @@ from scipy.spatial import cKDTree
 from vrapp.generation.components import is_closed
 from vrapp.training.metrics import (
     chamfer_matrix,
+    chamfer_within,
     covered,
     frechet_distance,
     iou,
@@ -34,6 +35,11 @@ def test_chamfer_agrees_with_a_kd_tree() -> None:
         for j, b in enumerate(second):
             there, back = cKDTree(b).query(a)[0], cKDTree(a).query(b)[0]
             assert found[i, j] == pytest.approx((there**2).mean() + (back**2).mean(), rel=1e-3, abs=1e-6)
+
+
+def test_a_set_to_itself_is_measured_as_two_sets_are() -> None:
+    clouds = np.random.default_rng(3).random((7, 20, 3)).astype(np.float32)
+    assert np.allclose(chamfer_within(clouds), chamfer_matrix(clouds, clouds), atol=1e-6)
 
 
 def test_copies_of_the_references_score_perfect_cover_and_are_told_apart_never() -> None:

@@ -22,10 +22,10 @@ class AugmentConfig:
 
     mirror: float = 0.5
     resize: float = 0.5
-    quarter_turn: float = 0.15
+    quarter_turn: float = 0.1
     scale: float = 0.25
-    jitter: float = 0.35
-    recolour: float = 0.6
+    jitter: float = 0.1
+    recolour: float = 0.4
 
 
 # For the prior: true proportions and true colours, or bushes come out any colour but green.

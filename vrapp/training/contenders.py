@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from vrapp.core.errors import WeightsError
@@ -25,6 +26,7 @@ from vrapp.training.reconstruction import Code, through_vae
 from vrapp.training.shape_data import ShapeData
 
 TEMPERATURE = 0.85  # what the world asks for
+_DRAWN = 32  # together: a pass of an autoregressive prior costs much the same for few as for many
 _TRIES = 2  # requests for one object, where every draw of a request fails
 
 
@@ -39,11 +41,13 @@ class Drawn:
 @dataclass(frozen=True)
 class Contender:
     """A row of the table. ``draw``: labels (B,) int64 and a seed → ``Drawn``. ``code`` is what a test model goes
-    through, ``decode`` makes one shape, for the clock; None where there is none."""
+    through, ``decode`` makes one shape, for the clock; None where there is none. ``code_hash`` is the same for the same
+    code: a row with another prior and the same VAE gives back the same models."""
 
     name: str
     draw: Callable[[Tensor, int], Drawn]
     code: Code | None = None
+    code_hash: str | None = None
     decode: Callable[[], object] | None = None
     megabytes: float | None = None
 
@@ -64,7 +68,7 @@ def sample_latents(model: ObjectModel, labels: Tensor, seed: int, temperature: f
     """Latents (B, 11, 4, 4, 4) for labels (B,), as the prior draws them. The world's gate has not looked at them."""
     rng = torch.Generator().manual_seed(seed)
     uniforms = torch.rand(len(labels), 64, model.vae.config.latent_channels, generator=rng)
-    parts = zip(torch.split(labels, 8), torch.split(uniforms, 8), strict=True)
+    parts = zip(torch.split(labels, _DRAWN), torch.split(uniforms, _DRAWN), strict=True)
     return torch.cat([model.draw(label, some, temperature) for label, some in parts])
 
 
@@ -80,8 +84,15 @@ def from_model(name: str, model: ObjectModel, path: Path) -> Contender:
     zero = torch.zeros(1, *LATENT_SHAPE)
     return Contender(
         name, lambda labels, seed: decoded(model, sample_latents(model, labels, seed)), through_vae(model.vae),
-        torch.no_grad()(lambda: model.vae.decode(zero)), path.stat().st_size / 2**20,
+        _hash(model.vae), torch.no_grad()(lambda: model.vae.decode(zero)), path.stat().st_size / 2**20,
     )  # fmt: skip
+
+
+def _hash(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest.update(name.encode() + value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def unlearned(name: str, model: ObjectModel) -> Contender:
@@ -140,7 +151,7 @@ def pca_mixture(name: str, pca: PcaModel, numbers: int = 64) -> Contender:
         return Drawn(sample_mixture(pca, labels.numpy(), numbers, seed)[:, None].clamp(-1, 1), None)
 
     return Contender(
-        name, draw, lambda distance, _: (pca.reconstruct(distance), None), lambda: pca.decode(zero),
+        name, draw, lambda distance, _: (pca.reconstruct(distance), None), None, lambda: pca.decode(zero),
         pca.components.numel() * 2 / 2**20,
     )  # fmt: skip
 
@@ -160,7 +171,7 @@ def from_file(path: Path, categories: tuple[str, ...]) -> Contender:
 
         noise, label = torch.zeros(1, gan.config.latent), torch.zeros(1, dtype=torch.int64)
         decode = torch.no_grad()(lambda: gan.decode(noise, label))
-        return Contender(path.stem, draw, None, decode, path.stat().st_size / 2**20)
+        return Contender(path.stem, draw, None, None, decode, path.stat().st_size / 2**20)
     model = load_weights(path)
     _check(path, model.categories, categories)
     return from_model(path.stem, model, path)

@@ -36,7 +36,7 @@ from vrapp.training.metrics import Points
 from vrapp.training.model_sheets import write_sheets
 from vrapp.training.objects import ObjectTraining, bake_folder
 from vrapp.training.recognition import ClassifierTraining, Recogniser
-from vrapp.training.reconstruction import Reconstruction, reconstruct
+from vrapp.training.reconstruction import Code, Reconstruction, reconstruct, surfaces
 from vrapp.training.shape_data import ShapeData, cached_shapes
 from vrapp.training.split import load_or_make_split
 from vrapp.training.surface_points import field_points
@@ -106,13 +106,17 @@ def evaluate_objects(
     started, model = time.monotonic(), load_weights(weights)
     further = [contenders.from_file(path, model.categories) for path in plan.also]
     data = evaluation_data(model, data_dir, work, split_file or _shipped_split(model))
-    table = Table(data, plan)
-    shown = ShownObjects(model)
-    ours = contenders.from_model(OURS, model, weights)
-    rows = [table.row(ours), table.row(Contender(SHOWN, shown.draw)), table.row(contenders.unlearned(UNLEARNED, model))]
-    rows += [table.row(contender) for contender in further]
-    rows.append(table.row(contenders.oracle(ORACLE, data.train)))
-    rows.append(table.row(contenders.pca_mixture(PCA, fit_pca(data.train, 512))))
+    table, shown = Table(data, plan), ShownObjects(model)
+    _tell(f"the {len(data.test)} test models and the judge", started)
+    compared = [
+        contenders.from_model(OURS, model, weights), Contender(SHOWN, shown.draw),
+        contenders.unlearned(UNLEARNED, model), *further, contenders.oracle(ORACLE, data.train),
+        contenders.pca_mixture(PCA, fit_pca(data.train, 512)),
+    ]  # fmt: skip
+    rows = []
+    for contender in compared:
+        rows.append(table.row(contender))
+        _tell(contender.name, started)
     if plan.sheets:
         write_sheets(plan.sheets, model, data.train, data.test, plan.seed, plan.tiles)
     summary = _summary({str(row["model"]): row for row in rows})
@@ -120,8 +124,13 @@ def evaluate_objects(
     summary |= {"seconds": time.monotonic() - started}
     return {
         **_header(), "weights": model.weights_hash, "rows": rows, "summary": summary,
-        "categories": _by_category(table.reconstructed[OURS], data.test),
+        "categories": _by_category(table.reconstructed[str(compared[0].code_hash)], data.test),
     }  # fmt: skip
+
+
+def _tell(what: str, started: float) -> None:
+    """It takes minutes: a line for each part that is done."""
+    print(f"{time.monotonic() - started:6.0f} s: {what}", file=sys.stderr, flush=True)
 
 
 def _summary(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -143,9 +152,10 @@ class Table:
         picked = _stratified(data.test.category, min(plan.count, len(data.test)), seed)
         self._labels = data.test.category[picked]
         self._references = _points(data.test.distance[picked], seed)
-        self._between = metrics.chamfer_matrix(self._references, self._references)
+        self._between = metrics.chamfer_within(self._references)
         self._pool = _points(data.train.distance, seed + 4)
         self._test_nearest = metrics.nearest_distance(self._references, self._pool)
+        self._surfaces = surfaces(data.test, seed)
         self.recogniser = Recogniser(data.train, data.test, data.work, plan.judge)
         self.reconstructed: dict[str, Reconstruction] = {}
 
@@ -156,15 +166,20 @@ class Table:
         if drawn.look is not None:
             row |= self.recogniser.figures(drawn.distance, drawn.look, self._labels)
         if contender.code is not None:
-            found = self.reconstructed[contender.name] = reconstruct(contender.code, self._data.test, self._plan.seed)
-            row |= found.figures()
+            row |= self._reconstructed(contender.code, contender.code_hash or contender.name).figures()
         return row | {"decode_ms": contender.decode_ms(), "megabytes": contender.megabytes}
+
+    def _reconstructed(self, code: Code, key: str) -> Reconstruction:
+        """Of all test models; the same for the same key."""
+        if key not in self.reconstructed:
+            self.reconstructed[key] = reconstruct(code, self._data.test, self._plan.seed, self._surfaces)
+        return self.reconstructed[key]
 
     def _set_figures(self, drawn: Drawn) -> dict[str, float]:
         """MMD and COV with bootstrap standard errors; 1-NNA and novelty with 95 % intervals."""
         samples = _points(drawn.distance, self._plan.seed + 1)
         across = metrics.chamfer_matrix(samples, self._references)
-        within = metrics.chamfer_matrix(samples, samples)
+        within = metrics.chamfer_within(samples)
         scores = metrics.set_scores(across, within, self._between)
         low, high = metrics.one_nna_interval(*metrics.one_nn_told(across, within, self._between))
         nearest = metrics.nearest_distance(samples, self._pool)

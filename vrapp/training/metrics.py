@@ -35,6 +35,14 @@ def chamfer_matrix(first: Points, second: Points, block: int = 4) -> Matrix:
     return found
 
 
+def chamfer_within(clouds: Points) -> Matrix:
+    """(N, N) Chamfer distances of a set of point clouds (N, P, 3) to itself: each pair is measured once."""
+    found = np.zeros((len(clouds), len(clouds)))
+    for row in range(len(clouds)):
+        found[row, row:] = found[row:, row] = chamfer_matrix(clouds[row : row + 1], clouds[row:])[0]
+    return found
+
+
 @dataclass(frozen=True)
 class SetScores:
     """MMD (least is best), COV (share of references that are some sample's nearest), 1-NNA (½ is ideal)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,16 @@ class Reconstruction:
         return found
 
 
+#: Points on a model's own surface, and their normals (P, 3); None where it has none.
+Surface = tuple[NDArray[np.float32], NDArray[np.float32]] | None
+
+
+def surfaces(test: ShapeData, seed: int = 0) -> list[Surface]:
+    """What every code's reconstructions of the test models are compared with."""
+    fields = (test.batch(row[None], torch.Generator(), None)[0][0, 0].numpy() for row in torch.arange(len(test)))
+    return [field_surface(field, POINTS, 2 * (seed + number) + 1) for number, field in enumerate(fields)]
+
+
 def through_vae(vae: ShapeVAE) -> Code:
     """Encode to the mean and decode."""
 
@@ -56,8 +66,9 @@ def through_vae(vae: ShapeVAE) -> Code:
 
 
 @torch.no_grad()
-def reconstruct(code: Code, test: ShapeData, seed: int = 0) -> Reconstruction:
-    """All figures of all test models."""
+def reconstruct(code: Code, test: ShapeData, seed: int = 0, known: Sequence[Surface] | None = None) -> Reconstruction:
+    """All figures of all test models; ``known`` are their ``surfaces`` of the same seed, where these are at hand."""
+    known = surfaces(test, seed) if known is None else known
     rows: list[tuple[float, float, float, float]] = []
     for index in torch.split(torch.arange(len(test)), 16):
         distance, look = test.batch(index, torch.Generator(), None)
@@ -65,18 +76,18 @@ def reconstruct(code: Code, test: ShapeData, seed: int = 0) -> Reconstruction:
         for i in range(len(index)):
             wanted, found = distance[i, 0].numpy(), raw[i, 0].numpy()
             overlap = metrics.iou(found < 0, wanted < 0)
-            chamfer, normals = _apart(found, wanted, seed + int(index[i]))
+            chamfer, normals = _apart(found, known[int(index[i])], 2 * (seed + int(index[i])))
             colour = np.nan if colours is None else _colour_error(colours[i], look[i])
             rows.append((overlap, chamfer, normals, colour))
     return Reconstruction(*np.array(rows, np.float64).reshape(-1, 4).T)
 
 
-def _apart(found: NDArray[np.float32], wanted: NDArray[np.float32], seed: int) -> tuple[float, float]:
-    """Chamfer distance and normal consistency of two fields (R, R, R)."""
-    a, b = field_surface(found, POINTS, 2 * seed), field_surface(wanted, POINTS, 2 * seed + 1)
-    if a is None or b is None:
+def _apart(found: NDArray[np.float32], known: Surface, seed: int) -> tuple[float, float]:
+    """Chamfer distance and normal consistency of a field (R, R, R) and a surface."""
+    surface = field_surface(found, POINTS, seed)
+    if surface is None or known is None:
         return np.nan, np.nan
-    return chamfer_and_normals(*a, *b)
+    return chamfer_and_normals(*surface, *known)
 
 
 def chamfer_and_normals(
