@@ -94,7 +94,7 @@ class SceneManager:
         self.hurry = False  # place and turn over as fast as the bank gives: what benchmarks measure
         self._layout, self._bank, self._arena = layout, bank, arena
         self._listeners = listeners
-        self._max = max_objects
+        self.max_objects = max_objects
         self._temperature = start_temperature
         plan = layout.start_categories()
         self._open = dict(plan)  # start spots without an object: spot → category
@@ -234,7 +234,7 @@ class SceneManager:
                 return
         if (self._to_request and not self.populated) or now_ns < self._next_place_ns:
             return
-        full = len(self.store) >= self._max
+        full = len(self.store) >= self.max_objects
         if full and now_ns < self._next_turnover_ns:
             return
         generated = self._bank.take()
