@@ -16,7 +16,7 @@ from vrapp.generation.weights import load_weights
 from vrapp.models.prior import PriorConfig
 from vrapp.models.vae import VaeConfig
 from vrapp.training.bake import bake, open_baked
-from vrapp.training.checkpoint import save_checkpoint
+from vrapp.training.checkpoint import load_checkpoint, save_checkpoint
 from vrapp.training.objects import ObjectTraining, train_objects
 from vrapp.training.shape_data import load_shapes
 from vrapp.training.sources import ObjectSource, list_objects
@@ -154,6 +154,25 @@ def test_a_resumed_training_is_the_same_training(trained: tuple[Path, list[str]]
     resumed = train_vae(shapes, shapes, tmp_path / "halting", plan)
     pairs = zip(straight.state_dict().values(), resumed.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_between_checks_too_a_kill_costs_little(
+    trained: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    baked = open_baked(trained[0] / "own.training")
+    shapes = load_shapes(baked, [baked.sources[int(row)].file for row in baked.rows[:4]], ("ball", "box", "cone"))
+
+    def killed(step: int, plan: VaeTraining, spent: float) -> float:
+        if step == 2:
+            raise KeyboardInterrupt
+        return plan.rate
+
+    monkeypatch.setattr("vrapp.training.train_vae.learning_rate", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_vae(shapes, shapes, tmp_path, replace(SETTINGS.vae, steps=9, check_every=9, save_every=0.0))
+    kept = load_checkpoint(tmp_path / "vae.pt")
+    assert kept is not None
+    assert kept["step"] == 2
 
 
 def test_a_run_that_ends_by_the_clock_ends_at_a_low_rate() -> None:

@@ -1,4 +1,4 @@
-"""Trains the shape VAE: AdamW, β warm-up, EMA, checkpoints, CSV log; exact resume."""
+"""Trains the shape VAE: Muon, β warm-up, EMA, checkpoints, CSV log; exact resume."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from vrapp.models.vae import ShapeVAE, VaeConfig, VaeLossWeights, vae_loss
 from vrapp.training.augment import AugmentConfig
 from vrapp.training.checkpoint import Ema, load_checkpoint, save_checkpoint, write_log
+from vrapp.training.muon import Muon
 from vrapp.training.peers import Peers
 from vrapp.training.shape_data import ShapeData
 
@@ -34,6 +35,7 @@ class VaeTraining:
     weight_decay: float = 1e-2
     clip: float = 1.0
     check_every: int = 200
+    save_every: float = 240.0  # seconds, between checks that are farther apart
     seconds: float = math.inf
     seed: int = 0
     freeze_encoder: bool = False  # only the decoder learns on: a prior can be fitted meanwhile
@@ -99,7 +101,7 @@ def train_vae(
     peers = Peers()
     folder.mkdir(parents=True, exist_ok=True)
     model = new_model(plan.model, plan.seed).to(peers.device)
-    optimiser = torch.optim.AdamW(model.parameters(), plan.rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay)
+    optimiser = Muon(model, plan.rate, plan.weight_decay, outer=("encoder.stem.weight", "decoder.out.weight"))
     ema, step = Ema(model), 0
     history: list[list[float]] = []
     state = load_checkpoint(folder / CHECKPOINT)
@@ -115,6 +117,7 @@ def train_vae(
         model.encoder.requires_grad_(False)
     chances = balanced_weights(shapes.category, 0.3)
     started, since, stop = time.monotonic(), 0, False
+    saved = started
     sums: dict[str, float] = {}
     while step < plan.steps and not stop:
         spent = (time.monotonic() - started) / max(plan.seconds, 1e-9)
@@ -125,13 +128,15 @@ def train_vae(
             row = {name: value / since for name, value in sums.items()}
             row |= _check(ema, plan.model, shapes, validation, peers)
             row["seconds"] = time.monotonic() - started
+            history.append([step, *row.values()])
             if peers.rank == 0:
-                history.append([step, *row.values()])
-                save_checkpoint(folder / CHECKPOINT, {**_state(model, optimiser, ema, step), "history": history})
                 write_log(folder / "vae.csv", ["step", *row], history)
                 if progress:
                     progress(step, row)
             sums, since = {}, 0
+        if peers.rank == 0 and (since == 0 or time.monotonic() - saved > plan.save_every):
+            save_checkpoint(folder / CHECKPOINT, {**_state(model, optimiser, ema, step), "history": history})
+            saved = time.monotonic()
     return ema_model(ema, plan.model)
 
 
