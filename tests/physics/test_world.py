@@ -229,6 +229,16 @@ def test_bad_input_is_survived() -> None:
     assert all(s.a.state[b] == ObjectState.RESTING and s.lowest(b) > -0.02 for b in (flat, nan, none))
 
 
+def test_what_stands_on_a_tip_comes_to_rest() -> None:
+    s = Scene()
+    tips = np.concatenate([np.eye(3), -np.eye(3)])
+    tips[4, 0] = 0.5  # the lowest is not under the middle
+    b = s.box((0, 0.6, 0), (0.3, 0.3, 0.3), 0.4375 * tips)
+    s.let_go(b)
+    s.run(9)
+    assert s.a.state[b] == ObjectState.RESTING
+
+
 def test_what_moves_goes_on_when_more_bodies_are_needed() -> None:
     worlds = [Scene(few=few) for few in ((1, 1), (16, 24))]
     for s in worlds:

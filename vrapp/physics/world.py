@@ -27,8 +27,9 @@ _LIFE_S = 12.0  # whatever has not come to rest by then is stopped
 _MAX_M_S, _MAX_RAD_S = 15.0, 25.0
 _RELEASE_RAD_S = 12.0
 _WORLD_M = 1000.0
-_UPRIGHT = 0.985  # cosine of 10°
+_UPRIGHT, _QUITE_UPRIGHT = 0.985, 0.998  # cosines of 10° and 4°: what gets up goes on past the angle it began at
 _CALM_M_S = 1.2
+_TURNS = 3  # what got up so often and fell back stands on an edge, and may roll off it
 _RIGHTING_RAD_S = 2.5  # how fast it gets up
 _LIGHT_KG, _MOVABLE_KG, _KG_M3 = 4.0, 60.0, 120.0
 
@@ -45,6 +46,7 @@ class _Moving:
     age_s: float = 0.0
     still_s: float = 0.0
     turned: bool = False  # a torque is on it
+    turns: int = 0  # how often it got up
 
     @property
     def slot(self) -> int:
@@ -248,7 +250,7 @@ class PhysicsWorld:
             if not moving.held or moving.handle in carried:
                 continue
             moving.held = False
-            moving.age_s = moving.still_s = 0.0
+            moving.age_s, moving.still_s, moving.turns = 0.0, 0.0, 0
             arrays.state[moving.slot] = ObjectState.FLYING
             told = [e.velocity for e in events if e.handle == moving.handle and e.act in (Act.RELEASE, Act.THROW)]
             linear = np.zeros(3) if not told or told[-1] is None else np.nan_to_num(np.asarray(told[-1], float))
@@ -330,19 +332,20 @@ class PhysicsWorld:
 
     def _right(self, arrays: SceneArrays) -> None:
         """Things that lie on their side get up: turned calmly, with enough torque to lift them over their edge."""
-        axes = {m.body: floats.axes(arrays.orientation[m.slot].tolist()) for m in self._moving.values() if not m.held}
-        lying = {
-            body
-            for body, (_, up, _) in axes.items()
-            if up[1] < _UPRIGHT and math.hypot(*self._pool.qvel[body, :3].tolist()) < _CALM_M_S
-        }
+        lying = {}
+        for m in self._moving.values():
+            axes = floats.axes(arrays.orientation[m.slot].tolist())
+            enough = _QUITE_UPRIGHT if m.turned else _UPRIGHT
+            if not m.held and axes[1][1] < enough and math.hypot(*self._pool.qvel[m.body, :3].tolist()) < _CALM_M_S:
+                lying[m.body] = axes
         touching = self._pool.touching() if lying else ()
         for m in self._moving.values():
-            if m.body in lying and touching[m.body]:
+            if m.body in lying and touching[m.body] and m.turns < _TURNS:
                 m.turned = True
-                self._get_up(arrays, m, axes[m.body])
+                self._get_up(arrays, m, lying[m.body])
             elif m.turned:
                 m.turned = False
+                m.turns += m.body not in lying
                 self._pool.turn(m.body, (0.0, 0.0, 0.0), 0.0)
 
     def _get_up(self, arrays: SceneArrays, moving: _Moving, axes: Sequence[floats.Vector]) -> None:
