@@ -15,7 +15,7 @@ from vrapp.generation.gate import GateLimits, Reason
 from vrapp.generation.lane import HostLane
 from vrapp.generation.maker import ObjectMaker
 from vrapp.generation.shaping import RECORD_DTYPE, STAGING_SLOTS, Shaper
-from vrapp.generation.surface import Capacity, Surface, capacity_for, extract
+from vrapp.generation.surface import Capacity, Surface, extract
 from vrapp.scene.surfaces import top_map
 
 CPU = torch.device("cpu")
@@ -55,7 +55,7 @@ def test_tidying_in_fixed_buffers_gives_the_ordinary_surface(smooth):
     capacity, share = Capacity(1500, 2000, 2100), 0.02
     for seed in range(4):
         grid = random_field(10, seed, smooth)
-        level, pieces = without_debris(on_host(extract(grid, capacity_for(grid[0]))), share)
+        level, pieces = without_debris(on_host(extract(grid)), share)
         found = tidying.tidy(extract(grid, capacity), capacity, torch.tensor(share))
         vertices, triangles, left, unsettled, over = found.counts.tolist()
         assert (left, unsettled, over) == (pieces.count, 0, 0)
@@ -67,7 +67,7 @@ def test_labels_reach_the_end_of_a_long_thread():
     x, y, z = toy.axes(48)
     helix = torch.sqrt((x - 0.3 * torch.cos(30 * y)) ** 2 + (z - 0.3 * torch.sin(30 * y)) ** 2) - 0.04
     grid = toy.grid_of(helix)
-    capacity = capacity_for(grid[0])
+    capacity = Capacity(*extract(grid).counts.tolist())
     found = tidying.tidy(extract(grid, capacity), capacity, torch.tensor(0.015))
     level, pieces = without_debris(on_host(extract(grid, capacity)), 0.015)
     assert found.counts.tolist()[1:4] == [level.triangles, pieces.count, 0]

@@ -8,13 +8,13 @@ from vrapp.core.mesh import VERTEX_DTYPE
 from vrapp.generation import cases
 from vrapp.generation.components import is_closed, pieces_of
 from vrapp.generation.device import SurfacePipeline, levels_of_detail
-from vrapp.generation.surface import Capacity, capacity_for, extract
+from vrapp.generation.surface import Capacity, extract
 
 CPU = torch.device("cpu")
 
 
 def mesh_of(grid):
-    surface = extract(grid, capacity_for(grid[0]))
+    surface = extract(grid)
     _, vertices, quads = surface.counts.tolist()
     packed = surface.vertices[:vertices].numpy().reshape(-1).view(VERTEX_DTYPE)
     return packed, surface.triangles[: 2 * quads].numpy().reshape(-1)
@@ -131,8 +131,7 @@ def test_a_groove_is_darker_than_the_top():
 def test_fixed_buffers_hold_the_same_surface():
     """Room to spare must change nothing, and too little room must show in the counts alone."""
     grid = random_grid(10, 3, smooth=1)
-    exact = capacity_for(grid[0])
-    tight, roomy = extract(grid, exact), extract(grid, Capacity(4000, 5000, 6000))
+    tight, roomy = extract(grid), extract(grid, Capacity(4000, 5000, 6000))
     _, vertices, quads = tight.counts.tolist()
     assert torch.equal(tight.counts, roomy.counts)
     assert torch.equal(tight.vertices[:vertices], roomy.vertices[:vertices])

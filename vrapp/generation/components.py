@@ -33,6 +33,7 @@ def pieces_of(level: MeshLevel) -> Pieces:
     links = coo_array(
         (np.ones(2 * len(one), np.int8), (np.concatenate((one, two)), np.concatenate((two, three)))), (size, size)
     )
+    links.has_canonical_format = True  # links may be there twice; to find them out takes longer than to follow them
     count, label = connected_components(links.tocsr(), directed=False)
     area, volume = _areas_and_volumes(level.vertices["position"].T.astype(np.float64), one, two, three)
     piece = label[one]
