@@ -29,7 +29,7 @@ _RELEASE_RAD_S = 12.0
 _WORLD_M = 1000.0
 _UPRIGHT, _QUITE_UPRIGHT = 0.985, 0.998  # cosines of 10° and 4°: what gets up goes on past the angle it began at
 _CALM_M_S = 1.2
-_TURNS = 3  # what got up so often and fell back stands on an edge, and may roll off it
+_EFFORT_S = 3.0  # so long something tries to get up: half a turn takes 1.3 s, and what stands on an edge can't
 _RIGHTING_RAD_S = 2.5  # how fast it gets up
 _LIGHT_KG, _MOVABLE_KG, _KG_M3 = 4.0, 60.0, 120.0
 
@@ -46,7 +46,7 @@ class _Moving:
     age_s: float = 0.0
     still_s: float = 0.0
     turned: bool = False  # a torque is on it
-    turns: int = 0  # how often it got up
+    effort_s: float = 0.0  # how long it has been getting up
 
     @property
     def slot(self) -> int:
@@ -129,7 +129,7 @@ class PhysicsWorld:
         if not self._moving or dt_s <= 0:
             return
         self._prepare(arrays, dt_s)
-        self._right(arrays)
+        self._right(arrays, dt_s)
         loose = any(not moving.held for moving in self._moving.values())
         steps = max(1, round(dt_s / SUBSTEP_S)) if loose else 1
         motions = self._motions(carried, dt_s)
@@ -250,7 +250,7 @@ class PhysicsWorld:
             if not moving.held or moving.handle in carried:
                 continue
             moving.held = False
-            moving.age_s, moving.still_s, moving.turns = 0.0, 0.0, 0
+            moving.age_s = moving.still_s = moving.effort_s = 0.0
             arrays.state[moving.slot] = ObjectState.FLYING
             told = [e.velocity for e in events if e.handle == moving.handle and e.act in (Act.RELEASE, Act.THROW)]
             linear = np.zeros(3) if not told or told[-1] is None else np.nan_to_num(np.asarray(told[-1], float))
@@ -330,7 +330,7 @@ class PhysicsWorld:
 
     # What happens to the moving ones.
 
-    def _right(self, arrays: SceneArrays) -> None:
+    def _right(self, arrays: SceneArrays, dt_s: float) -> None:
         """Things that lie on their side get up: turned calmly, with enough torque to lift them over their edge."""
         lying = {}
         for m in self._moving.values():
@@ -340,12 +340,12 @@ class PhysicsWorld:
                 lying[m.body] = axes
         touching = self._pool.touching() if lying else ()
         for m in self._moving.values():
-            if m.body in lying and touching[m.body] and m.turns < _TURNS:
+            if m.body in lying and touching[m.body] and m.effort_s < _EFFORT_S:
                 m.turned = True
+                m.effort_s += dt_s
                 self._get_up(arrays, m, lying[m.body])
             elif m.turned:
                 m.turned = False
-                m.turns += m.body not in lying
                 self._pool.turn(m.body, (0.0, 0.0, 0.0), 0.0)
 
     def _get_up(self, arrays: SceneArrays, moving: _Moving, axes: Sequence[floats.Vector]) -> None:
