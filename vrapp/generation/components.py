@@ -28,26 +28,25 @@ class Pieces:
 
 def pieces_of(level: MeshLevel) -> Pieces:
     """The connected pieces of ``level``."""
-    one, two, three = level.indices.reshape(-1, 3).T
+    corners = np.ascontiguousarray(level.indices.reshape(-1, 3).T.astype(np.int32))
+    one, two, three = corners
     size = len(level.vertices)
     links = coo_array(
         (np.ones(2 * len(one), np.int8), (np.concatenate((one, two)), np.concatenate((two, three)))), (size, size)
     )
     links.has_canonical_format = True  # links may be there twice; to find them out takes longer than to follow them
     count, label = connected_components(links.tocsr(), directed=False)
-    area, volume = _areas_and_volumes(level.vertices["position"].T.astype(np.float64), one, two, three)
+    area, volume = _areas_and_volumes(np.ascontiguousarray(level.vertices["position"].T), corners)
     piece = label[one]
     return Pieces(label, np.bincount(piece, area, count), np.bincount(piece, volume, count))
 
 
-def _areas_and_volumes(
-    position: np.ndarray, one: np.ndarray, two: np.ndarray, three: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(T,) of triangles, and of the tetrahedra under them; ``position`` is (3, V). By columns: ``np.cross`` is slow."""
-    a, b, c = position[:, one], position[:, two], position[:, three]
-    area = np.sqrt(sum(n * n for n in _cross(b - a, c - a))) / 2
-    volume = sum(p * n for p, n in zip(a, _cross(b, c), strict=True)) / 6
-    return area, volume
+def _areas_and_volumes(position: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(T,) float32 of triangles ``corners`` (3, T), and of the tetrahedra under them; ``position`` is (3, V). By
+    columns: ``np.cross`` is slow."""
+    a, b, c = (np.stack([row.take(corner) for row in position]) for corner in corners)
+    x, y, z = _cross(b - a, c - a)
+    return np.sqrt(x * x + y * y + z * z) / 2, (a[0] * x + a[1] * y + a[2] * z) / 6
 
 
 def _cross(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ import torch
 from vrapp.core import rng
 from vrapp.core.errors import VrappError
 from vrapp.core.generation import GenerationRequest, Steering
-from vrapp.core.mesh import LATENT_SHAPE, Mesh
+from vrapp.core.mesh import LATENT_SHAPE, LEVELS, Mesh
 from vrapp.generation.gate import GateLimits, Reason
 from vrapp.generation.maker import ObjectMaker
 from vrapp.generation.onednn import with_onednn
@@ -49,9 +49,13 @@ class Pipelines:
                 return found
         raise VrappError("These weights give hardly any object that passes the gate; train them longer.")
 
-    def ours(self, latent: np.ndarray) -> Mesh:
-        """Decoder → closed manifold surfaces at three levels, checked by the gate, in the arena's layout."""
-        mesh = self._maker.mesh(latent, GateLimits()) if self._shaper is None else self._on_device(self._shaper, latent)
+    def ours(self, latent: np.ndarray, levels: int = LEVELS) -> Mesh:
+        """Decoder → closed manifold surfaces at so many levels, checked by the gate, in the arena's layout.
+
+        On CUDA all levels are always made.
+        """
+        shaper = self._shaper
+        mesh = self._maker.mesh(latent, GateLimits(), levels) if shaper is None else self._on_device(shaper, latent)
         if isinstance(mesh, Reason):
             raise VrappError(f"A latent that passed the gate does so no more ({mesh}).")
         return mesh
