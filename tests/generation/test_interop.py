@@ -23,6 +23,7 @@ pytestmark = pytest.mark.gl
 class Error(IntEnum):
     cudaSuccess = 0
     cudaErrorInvalidValue = 1
+    cudaErrorInsufficientDriver = 35
     cudaErrorOperatingSystem = 304
 
 
@@ -134,6 +135,7 @@ def test_more_than_fits_is_an_error_and_the_buffer_is_given_back(context):
         ({"devices": 0}, "which CUDA does not know"),
         ({"broken": "devices", "error": Error.cudaErrorOperatingSystem}, "another GPU"),
         ({"broken": "register", "error": Error.cudaErrorOperatingSystem}, "another GPU"),
+        ({"broken": "devices", "error": Error.cudaErrorInsufficientDriver}, "driver is older"),
         ({"broken": "map"}, "cudaErrorInvalidValue"),
         ({"broken": "copy"}, "cudaErrorInvalidValue"),
         ({"loses": True}, "does not arrive"),

@@ -21,6 +21,7 @@ from torch import Tensor
 from vrapp.generation.device_mesh import Copier, on_host
 
 _PROBE_BYTES = 256
+_OLD_DRIVER = 35  # cudaErrorInsufficientDriver
 _OPERATING_SYSTEM = 304  # cudaErrorOperatingSystem: what GL calls on a GPU other than the monitor's end in
 
 log = logging.getLogger(__name__)
@@ -98,6 +99,10 @@ def _checked(answer: tuple[Any, ...]) -> tuple[Any, ...]:
     if int(error) == _OPERATING_SYSTEM:
         raise InteropUnavailable(
             f"the picture is drawn on another GPU than the one that computes, or through a remote display ({name})"
+        )
+    if int(error) == _OLD_DRIVER:
+        raise InteropUnavailable(
+            f"the driver is older than cuda-bindings ({name}); for one of CUDA 12, 'pip install \"cuda-bindings<13\"'"
         )
     raise InteropUnavailable(f"CUDA answers {name}")
 

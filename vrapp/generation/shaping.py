@@ -72,12 +72,12 @@ class Shaper:
         self._surfaces: list[Surface | None] = [None] * LEVELS
         self._tidied: list[Tidied | None] = [None] * LEVELS
         self._record: Tensor | None = None
+        self._slots = [self._new_slot() for _ in range(STAGING_SLOTS)]  # before the captures, which wait for all streams
         slices: list[Work] = [self._decode]
         for level in range(LEVELS):
             slices += [self._extracting(level), self._tidying(level)]
         slices.append(self._write_record)
         self._slices = [lane.captured(work) for work in slices]
-        self._slots = [self._new_slot() for _ in range(STAGING_SLOTS)]
         self._next: int | None = None  # slice of the shape that is begun
         self._marks: list[Mark] = []
         self._times: list[tuple[int, Mark, Mark]] = []
