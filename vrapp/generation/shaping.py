@@ -72,7 +72,7 @@ class Shaper:
         self._surfaces: list[Surface | None] = [None] * LEVELS
         self._tidied: list[Tidied | None] = [None] * LEVELS
         self._record: Tensor | None = None
-        self._slots = [self._new_slot() for _ in range(STAGING_SLOTS)]  # before the captures, which wait for all streams
+        self._slots = [self._new_slot() for _ in range(STAGING_SLOTS)]  # before captures: those wait for it
         slices: list[Work] = [self._decode]
         for level in range(LEVELS):
             slices += [self._extracting(level), self._tidying(level)]
