@@ -18,7 +18,7 @@ from vrapp.display.offscreen import OffscreenDisplay
 from vrapp.render.arena import MeshArena
 
 OBJECTS = 40
-ROUNDS = 5
+ROUNDS = 3
 WARM_UP = 5
 THREADS = 2
 
