@@ -25,7 +25,7 @@ SIZE = (960, 540)
 
 def frame(options: Options) -> tuple[Rows, Summary, str | None]:
     """Frame times with the generator off and at full work at a pace that the rasteriser holds."""
-    pace_hz = min(90.0, 1e3 / (ROOM * _unpaced_p90_ms(options)))
+    pace_hz = held_hz(options)
     with ExitStack() as owned:
         world = World(offscreen(options, pace_hz), owned)
         world.populate(time.perf_counter())
@@ -61,13 +61,14 @@ def offscreen(options: Options, pace_hz: float | None) -> Options:
     )
 
 
-def _unpaced_p90_ms(options: Options) -> float:
+def held_hz(options: Options) -> float:
+    """A pace that the rasteriser holds, 90 Hz at most."""
     with ExitStack() as owned:
         world = World(offscreen(options, None), owned)
         world.populate(time.perf_counter())
         for _ in range(CALIBRATION_FRAMES):
             world.loop.frame()
-        return float(np.percentile(world.loop.timers.frame_ms.values()[10:], 90))
+        return min(90.0, 1e3 / (ROOM * float(np.percentile(world.loop.timers.frame_ms.values()[10:], 90))))
 
 
 def _fill(world: World) -> None:

@@ -24,7 +24,7 @@ from vrapp.core import resources
 from vrapp.core.errors import UsageError, VrappError
 
 OBJECTS = 300
-ROUNDS, FRAMES = 7, 10  # of each side in turn; the first round warms up
+ROUNDS, FRAMES = 22, 3  # of each side in turn, briefly: the machine changes; the first round warms up
 PEER = "panda3d"
 SIDES = ("vrapp", PEER, WITH_LEVELS)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import time
 from contextlib import ExitStack
@@ -32,7 +31,6 @@ def soak(options: Options) -> tuple[Rows, Summary, str | None]:
     rate_hz, seconds = options.pace_hz or RATE_HZ, options.seconds or SECONDS
     frames = max(_SAMPLES, round(seconds * rate_hz))
     began = time.perf_counter()
-    gc.disable()  # as in a visit: collected between frames, by the loop
     with ExitStack() as owned:
         asked = replace(options, display="offscreen", clock="fixed", pace_hz=rate_hz, size=SIZE, generator="auto")
         world = World(asked, owned)

@@ -69,7 +69,6 @@ def enter(options: Options) -> int:
     """The whole run; returns the exit code. Raises VrappError for what the user can mend."""
     began = time.perf_counter()
     _check_inputs(options)
-    gc.disable()  # collected between frames, by the loop
     with ExitStack() as owned:
         world = World(options, owned)
         if options.input is None:
@@ -84,6 +83,8 @@ class World:
 
     def __init__(self, options: Options, owned: ExitStack) -> None:
         self._asked = options
+        gc.disable()  # collected between frames, by the loop
+        owned.callback(gc.enable)
         return_large_blocks()
         land = make_ground(options.seed)  # before a display opens: the file may be damaged
         display, clock, reasons = _open(options)

@@ -20,7 +20,7 @@ SCRIPT_SUFFIXES = (".toml", ".json")
 
 #: Poses hold rather than glide over a longer silence: the recording was paused there.
 _LONGEST_GAP_NS = 250_000_000
-_QUIT = int(Button.QUIT)
+_QUIT, _NONE = int(Button.QUIT), Button(0)
 
 
 class TraceInput:
@@ -45,7 +45,8 @@ class TraceInput:
         self._times_ns: list[int] = times_ns.tolist()
         self._step_ns = max(int(np.median(np.diff(times_ns))), 1) if len(times_ns) > 1 else 1
         self._buttons: list[int] = records["buttons"].tolist()
-        self._valid: list[int] = records["valid"].tolist()
+        flags = {bits: Valid(bits) for bits in set(records["valid"].tolist())}
+        self._valid = [flags[bits] for bits in records["valid"].tolist()]
         self._fingers = _fingers(records)
         self._positions = _stacked(records, "position")
         self._steps = np.diff(self._positions, axis=0)
@@ -75,8 +76,9 @@ class TraceInput:
             HandState(grips[2 * k], grips[2 * k + 1], trigger, squeeze, (stick_x, stick_y))
             for k, (trigger, squeeze, stick_x, stick_y) in enumerate(fingers)
         )
-        valid = Valid(self._valid[index])
-        return InputSnapshot(predicted_time_ns, head, (left, right), Button(buttons), valid, SourceKind.TRACE, gaze)
+        pressed = Button(buttons) if buttons else _NONE
+        hands = left, right
+        return InputSnapshot(predicted_time_ns, head, hands, pressed, self._valid[index], SourceKind.TRACE, gaze)
 
     def vibrate(self, hand: int, amplitude: float, duration_s: float) -> None:
         """Nobody feels it."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from vrapp.core import floats, maths
 from vrapp.core.events import Act, Event
+from vrapp.core.maths import Array
 from vrapp.core.mesh import Mesh
 from vrapp.core.pose import Pose
 from vrapp.core.scene import ObjectState, SceneArrays, handle_of, slot_of
@@ -22,7 +23,6 @@ from vrapp.physics.pool import BodyPool
 SUBSTEP_S = 1 / 180
 LONGEST_FRAME_S = 0.1  # a longer frame slows the world down rather than the world the frame
 _STILL_M_S, _STILL_RAD_S, _STILL_S = 0.06, 0.25, 0.3
-_HULLS_A_FRAME = 2  # about 1 ms each
 _LIFE_S = 12.0  # whatever has not come to rest by then is stopped
 _MAX_M_S, _MAX_RAD_S = 15.0, 25.0
 _RELEASE_RAD_S = 12.0
@@ -76,12 +76,10 @@ class PhysicsWorld:
         self._around = Neighbourhood()
         self._fixed: dict[int, int] = {}  # handle → fixed body
         self._enter(self._small)
-        self._meshes: dict[int, Mesh] = {}  # without their levels
+        self._supports: dict[int, Array] = {}  # support points by handle, in the unit cube
         self._hulls: dict[int, Hull] = {}
         self._leaving: set[int] = set()
         self._reshaped: set[int] = set()
-        self._hulls_left = _HULLS_A_FRAME
-        box_hull(np.array([[-0.5] * 3, [0.5] * 3], np.float32))  # MuJoCo's compiler starts now, not at the first grab
 
     @property
     def active(self) -> int:
@@ -89,12 +87,12 @@ class PhysicsWorld:
         return len(self._moving)
 
     def added(self, handle: int, mesh: Mesh) -> None:
-        """Tell the shape of an object. Its hull is worked out when it is first needed."""
-        self._meshes[handle] = Mesh((), mesh.box, mesh.hull)
+        """Tell the shape of an object. Its hull is worked out now (about 1 ms): one object comes in a frame at most,
+        but one throw may need the hulls of a dozen."""
+        self._supports[handle], self._hulls[handle] = mesh.hull, hull_of(mesh.hull, mesh.box)
 
     def reshaped(self, handle: int, mesh: Mesh) -> None:
         """Tell that an object has another shape; what stood still settles anew. A new size shows by itself."""
-        self._hulls.pop(handle, None)
         self.added(handle, mesh)
         self._reshaped.add(handle)
 
@@ -102,20 +100,19 @@ class PhysicsWorld:
         """Tell that the object is gone."""
         self._drop(handle)
         self._unfix(handle)
-        self._meshes.pop(handle, None)
+        self._supports.pop(handle, None)
         self._hulls.pop(handle, None)
         self._leaving.discard(handle)
         self._reshaped.discard(handle)
 
     def lowest_m(self, arrays: SceneArrays, slot: int) -> float:
         """Metres over the ground of the lowest of a known object's support points (its box's corners may be lower)."""
-        points = maths.rotate(arrays.orientation[slot], self._meshes[handle_of(arrays, slot)].hull)
+        points = maths.rotate(arrays.orientation[slot], self._supports[handle_of(arrays, slot)])
         return float(points[:, 1].min()) * float(arrays.size[slot]) + float(arrays.position[slot, 1])
 
     def update(self, arrays: SceneArrays, events: Sequence[Event], carried: Mapping[int, Pose], dt_s: float) -> None:
         """One frame. ``carried``: world pose of what is in a hand, by handle; events RELEASE and THROW let go."""
         dt_s = 0.0 if math.isnan(dt_s) else min(max(dt_s, 0.0), LONGEST_FRAME_S)
-        self._hulls_left = _HULLS_A_FRAME
         carried = {h: p for h, p in carried.items() if slot_of(arrays, h) is not None and p.sound}
         for handle in [h for h in self._moving if slot_of(arrays, h) is None]:
             self._drop(handle)
@@ -218,18 +215,8 @@ class PhysicsWorld:
 
     def _put(self, body: int, arrays: SceneArrays, slot: int) -> None:
         """Give a body the object's shape, size and pose."""
-        hull = self._hull(handle_of(arrays, slot), arrays, slot)
+        hull = self._hulls.get(handle_of(arrays, slot)) or box_hull(arrays.box[slot])
         self._pool.put(body, hull, float(arrays.size[slot]), arrays.position[slot], arrays.orientation[slot])
-
-    def _hull(self, handle: int, arrays: SceneArrays, slot: int) -> Hull:
-        """The object's hull, or its box where this frame has worked out enough hulls already."""
-        if handle not in self._hulls:
-            mesh, box = self._meshes.get(handle), arrays.box[slot]
-            if mesh is None or self._hulls_left <= 0:
-                return box_hull(box)
-            self._hulls_left -= 1
-            self._hulls[handle] = hull_of(mesh.hull, box)
-        return self._hulls[handle]
 
     # What the hands do.
 

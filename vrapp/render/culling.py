@@ -114,6 +114,10 @@ class DrawList:
         self._state = np.zeros(256, np.int8)
         self._mark = np.zeros(256, np.uint8)
         self._seen: tuple[object, int] = (None, -1)  # the scene's views and the arena's version worked out last
+        # States and marks as they were then: comparing their bytes costs less than any of numpy's operations.
+        self._states = self._marks = b""
+        self._restless = True  # something changed in the last update
+        self._travelling = np.zeros(0, np.int64)
 
     def forget(self) -> None:
         """Work out everything at the next update: the ground has another shape."""
@@ -128,27 +132,31 @@ class DrawList:
         self._reserve(count)
         # The store makes new views whenever an object comes; all that goes, goes through a change of state.
         if self._seen[0] is scene and self._seen[1] == arena.version:
-            differs = _GROWS[scene.state] | (scene.state != self._state[:n])
-            changed = differs.nonzero()[0]
-            if len(changed):
-                self._work_out(changed, scene, arena, ground_at)
-            travelling = (_TRAVELS[scene.state] & ~differs).nonzero()[0]
-            if len(travelling):
-                self._follow(travelling, scene, ground_at)
-            self.moved = np.concatenate((changed, travelling))
+            states = scene.state.tobytes()
+            changed = np.zeros(0, np.int64)
+            if self._restless or states != self._states:
+                differs = _GROWS[scene.state] | (scene.state != self._state[:n])
+                changed = differs.nonzero()[0]
+                if len(changed):
+                    self._work_out(changed, scene, arena, ground_at)
+                self._travelling = (_TRAVELS[scene.state] & ~differs).nonzero()[0]
+                self._state[:n], self._states, self._restless = scene.state, states, len(changed) > 0
+            if len(self._travelling):
+                self._follow(self._travelling, scene, ground_at)
+            self.moved = np.concatenate((changed, self._travelling))
         else:
             before = self.rows[:n].copy(), self.mesh_id[:n].copy()
             before[0]["highlight"] = 0
             self._work_out(np.arange(n), scene, arena, ground_at)
             same = before[0].view(_ROW_BYTES) == self.rows[:n].view(_ROW_BYTES)
             self.moved = np.flatnonzero(~same | (before[1] != self.mesh_id[:n]))
-            self._mark[:n] = 0
+            self._state[:n], self._restless = scene.state, True
             self._seen = scene, arena.version
-        self._state[:n] = scene.state
-        marked = (scene.mark != self._mark[:n]).nonzero()[0]
-        if len(marked):
+        marks = scene.mark.tobytes()
+        if marks != self._marks:
+            marked = (scene.mark != self._mark[:n]).nonzero()[0]
             self.rows["highlight"][marked] = HIGHLIGHTS[scene.mark[marked] & 15]
-            self._mark[marked] = scene.mark[marked]
+            self._mark[marked], self._marks = scene.mark[marked], marks
         self.objects, self.count = n, count
         if len(hands):
             self.rows[n:count], self.mesh_id[n:count] = hands, hand_meshes
@@ -169,7 +177,7 @@ class DrawList:
         rows["half_extent"] = (scene.box[slots, 1] - scene.box[slots, 0]) * (0.5 * rows["scale"][:, None])
         rows["ground_y"] = ground_at(rows["position"])
         self.rows[slots], self.centre[slots] = rows, rows["position"]
-        self._mark[slots] = 0
+        self._mark[slots], self._marks = 0, b""
         self.mesh_id[slots], self.radius[slots] = mesh_id, scene.radius[slots] * growth
         self.shown[slots] = shown & (growth > 0)
 

@@ -7,13 +7,14 @@ after them; the full preset draws linear light and finishes it in ``post``.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import moderngl
 import numpy as np
 
-from vrapp.core import maths, resources
+from vrapp.core import floats, maths, resources
 from vrapp.core.display import Target
 from vrapp.core.errors import GraphicsError
 from vrapp.core.maths import Array
@@ -291,7 +292,6 @@ class Renderer:
 
 def _ahead(eyes: tuple[Eye, ...]) -> Array:
     """Unit vector along the ground in which the viewer looks."""
-    forward = maths.forward(eyes[0].orientation)
-    flat = np.array([forward[0], 0, forward[2]], np.float32)
-    length = float(np.linalg.norm(flat))
-    return flat / length if length > 1e-3 else flat
+    x, _, z = floats.forward(eyes[0].orientation.tolist())
+    length = math.hypot(x, z)
+    return maths.vec3(x / length, 0, z / length) if length > 1e-3 else maths.vec3(x, 0, z)

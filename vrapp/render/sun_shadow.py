@@ -55,6 +55,9 @@ class SunShadow:
         self._basis = _sun_basis(to_sun)
         self._centres = np.zeros((len(quality.half_m), 3), np.float32)
         self._places: list[tuple[int, int, int] | None] = [None] * len(quality.half_m)  # in steps
+        self._held = np.zeros(0, bool)  # by row
+        self._held_of: tuple[int, object] = (0, None)  # how many rows, at which place
+        self._near_objects = np.zeros(0, np.int64)
         self._moving_before = True
 
     def place(self, frame: FrameBlock, viewer: Array, ahead: Array) -> None:
@@ -91,45 +94,63 @@ class SunShadow:
     def draw(self, arena: MeshArena, casters: Any, draws: DrawList, level: np.ndarray) -> None:
         """Draw the casters of all tiles. ``casters``: the arena's vertex array for the program "cast_shadow"."""
         if self._quality.coarse:
-            size = draws.rows["scale"][: draws.count]
-            self._draw_moving(arena, casters, draws, np.where(size > _LARGE_M, LEVELS - 2, LEVELS - 1))
+            self._draw_moving(arena, casters, draws)
         else:
             self._framebuffer.use()  # ModernGL's clear returns to the framebuffer before, which may be gone
             self._framebuffer.clear(depth=0.0)
-            self._draw(self._framebuffer, arena, casters, draws, level, np.flatnonzero(draws.shown[: draws.count]))
+            self._draw(self._framebuffer, arena, casters, draws, np.arange(draws.count), level)
 
-    def _draw_moving(self, arena: MeshArena, casters: Any, draws: DrawList, level: np.ndarray) -> None:
+    def _draw_moving(self, arena: MeshArena, casters: Any, draws: DrawList) -> None:
         changed = self._resting.update(draws, self._near(draws), self._centres.tobytes())
         if changed.start_over:
             self._kept_framebuffer.use()
             self._kept_framebuffer.clear(depth=0.0)
-        self._draw(self._kept_framebuffer, arena, casters, draws, level, changed.now_resting)
+        self._draw(self._kept_framebuffer, arena, casters, draws, changed.now_resting)
         moving = len(changed.moving) > 0
         if moving or self._moving_before or changed.start_over or len(changed.now_resting):
             self._native.copy_texture(self._kept, self._atlas)
-            self._draw(self._framebuffer, arena, casters, draws, level, changed.moving)
+            self._draw(self._framebuffer, arena, casters, draws, changed.moving)
         self._moving_before = moving
 
     def _near(self, draws: DrawList) -> np.ndarray:
-        """Rows that are shown and that the last, largest tile holds at least a part of."""
-        n = draws.count
-        offset = (draws.centre[:n] - self._centres[-1]) @ self._basis[:2].T  # (M, 2)
-        held = (np.abs(offset) < self._quality.half_m[-1] + draws.radius[:n, None]).all(axis=1)
-        return np.flatnonzero(held & draws.shown[:n])
+        """Rows to look at: those of which the last, largest tile held a part when the world or it last changed,
+        what has moved since, and the hands."""
+        now = draws.objects, self._places[-1]
+        if now != self._held_of:
+            rows, self._held_of = np.arange(draws.objects), now
+            self._held = self._inside(draws, rows, self._centres[-1], self._quality.half_m[-1])
+            self._near_objects = self._held.nonzero()[0]
+        elif len(draws.moved) and not self._held[draws.moved].all():
+            self._held[draws.moved] = True
+            self._near_objects = self._held.nonzero()[0]
+        if draws.count == draws.objects:
+            return self._near_objects
+        return np.concatenate((self._near_objects, np.arange(draws.objects, draws.count)))
+
+    def _inside(self, draws: DrawList, which: np.ndarray, centre: Array, half_m: float) -> np.ndarray:
+        """(W,) bool: rows that are shown, and of which a tile holds at least a part."""
+        offset = (draws.centre[which] - centre) @ self._basis[:2].T  # (W, 2)
+        inside: np.ndarray = (np.abs(offset) < half_m + draws.radius[which, None]).all(axis=1)
+        inside &= draws.shown[which]
+        return inside
 
     def _draw(
-        self, into: Any, arena: MeshArena, casters: Any, draws: DrawList, level: np.ndarray, which: np.ndarray
-    ) -> None:
-        """Add the casters ``which`` (rows) to all tiles of an atlas."""
+        self, into: Any, arena: MeshArena, casters: Any, draws: DrawList, which: np.ndarray,
+        level: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
+        """Add the casters ``which`` (rows) to all tiles of an atlas; at the coarsest levels where none are given."""
+        if not len(which):
+            return
         side = self._quality.tile_pixels
         into.use()
         for i, half in enumerate(self._quality.half_m):
-            offset = (draws.centre[which] - self._centres[i]) @ self._basis[:2].T  # (W, 2)
-            chosen = which[(np.abs(offset) < half + draws.radius[which, None]).all(axis=1)]
+            chosen = which[self._inside(draws, which, self._centres[i], half)]
             if len(chosen):
                 into.viewport = (i * side, 0, side, side)
                 casters.program["cascade"].value = i
-                out = commands(arena, draws, chosen, level[chosen], 1)
+                large = draws.rows["scale"][chosen] > _LARGE_M
+                at = np.where(large, LEVELS - 2, LEVELS - 1) if level is None else level[chosen]
+                out = commands(arena, draws, chosen, at, 1)
                 casters.render_indirect(self._commands.write(out), moderngl.TRIANGLES, len(out))
 
     def use(self, unit: int) -> None:
