@@ -137,7 +137,7 @@ class Hud:
     def _panels(self, snapshot: InputSnapshot, now_s: float) -> tuple[PanelText, ...]:
         if self._began_s is None:
             self._began_s = now_s
-        away = bool(snapshot.valid & Valid.AWAY)
+        away = snapshot.has(Valid.AWAY)
         panels = [PanelText(_AWAY, "centre", title=True)] if away else []
         if self.menu.paused and not away:
             panels.append(PanelText(_PAUSED, "top", title=True))

@@ -86,7 +86,7 @@ class Loop:
         try:
             snapshot = self.snapshot = p.source.poll(timing.predicted_time_ns)
             self._follow_menu(snapshot, timing)
-            self._time.advance(timing, paused=p.hud.menu.paused or bool(snapshot.valid & Valid.AWAY))
+            self._time.advance(timing, paused=p.hud.menu.paused or snapshot.has(Valid.AWAY))
             now_ns, dt_s = self._time.now_ns, self._time.step_s
             timers.stage(INPUT)
             scene = p.store.arrays()

@@ -98,7 +98,7 @@ class Menu:
         if not self.is_open or not snapshot.head.sound:
             return []
         self._pose = self._follow.update(snapshot.head, dt_s)
-        if snapshot.valid & Valid.AWAY:
+        if snapshot.has(Valid.AWAY):
             self.pointer, self.occupied, self._hovered = None, frozenset(), None
             return []
         clicked = self._point(snapshot, holding, dt_s)
@@ -109,7 +109,7 @@ class Menu:
         main = self.comfort.main_hand
         hands = [hand for hand in (main, 1 - main) if snapshot.valid & HAND_VALID[hand]]
         at_it = [self._met(h, snapshot.hands[h].aim) for h in hands if not holding[h]]
-        eye = self._met(EYES, snapshot.gaze if snapshot.valid & Valid.GAZE else snapshot.head)
+        eye = self._met(EYES, snapshot.gaze if snapshot.has(Valid.GAZE) else snapshot.head)
         pressed = [hand for hand in (0, 1) if self._presses(hand, snapshot.hands[hand])]
         met = [pointer for pointer in at_it if pointer is not None]
         self.occupied = frozenset(pointer.who for pointer in (*met, eye) if pointer is not None)

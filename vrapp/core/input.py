@@ -88,6 +88,10 @@ class InputSnapshot:
     source: SourceKind = SourceKind.NONE
     gaze: Pose = field(default_factory=Pose)
 
+    def has(self, flag: Valid) -> bool:
+        """Whether ``valid`` has this flag; in ints, as Python's flags are slow to combine."""
+        return bool(int(self.valid) & int(flag))
+
 
 _HAND = [
     ("grip_position", "<f4", 3),

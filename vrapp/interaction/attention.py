@@ -11,7 +11,7 @@ from vrapp.scene.queries import Hit, Surroundings, touchable
 
 DWELL_S = 0.6
 SEEN_NS = 10_000_000_000
-_LOOK_NS = 100_000_000
+_LOOK_NS = 250_000_000
 _CONE_RAD = 0.07  # 4°: the eyes (and far more the head) point no better
 LOOK_REACH_M = 45.0
 _VIEW_RAD = 0.79  # half of the cone that counts as in view

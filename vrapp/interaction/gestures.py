@@ -24,7 +24,7 @@ POINT_REACH_M = 40.0
 THROW_M_S = 0.8  # slower is laid down, not thrown
 LOST_NS = 500_000_000  # a hand that is not tracked for so long lets go
 EYES = -1  # among the hands, 0 and 1
-_LOOK_NS = 30_000_000  # between two questions what the eyes are at; they rest on things for tenths of a second
+_LOOK_NS = 60_000_000  # between two questions what the eyes are at; they rest on things for tenths of a second
 _CHEST_BELOW_HEAD = np.array([0, 0.25, 0], np.float32)
 # As ints: Python's flags are slow to combine.
 _PICKS = ((int(Button.KEEP), Act.KEEP), (int(Button.DISMISS), Act.DISMISS), (int(Button.MORE), Act.MORE))
@@ -98,7 +98,7 @@ class Interaction:
             hand.follow(state, world_from_stage, self._tracked(snapshot, hand.index), now_ns)
             for hand, state in zip(self.hands, snapshot.hands, strict=True)
         ]
-        gaze = bool(snapshot.valid & Valid.GAZE) and snapshot.gaze.sound
+        gaze = snapshot.has(Valid.GAZE) and snapshot.gaze.sound
         eye = world_from_stage @ snapshot.gaze if gaze else self.head
         around = Surroundings(arrays, self.head.position)
         self._choice.update(around, self.head, now_ns)

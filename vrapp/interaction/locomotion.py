@@ -58,7 +58,7 @@ class Locomotion:
         head = snapshot.head
         if not head.sound:
             return self.world_from_stage
-        if snapshot.valid & Valid.AWAY:
+        if snapshot.has(Valid.AWAY):
             self._stand_still()
             return self.world_from_stage
         buttons, before = int(snapshot.buttons), self._buttons
@@ -124,6 +124,8 @@ class Locomotion:
         aside, ahead = map(_axis, snapshot.hands[1 - self._main].stick)
         length = math.hypot(aside, ahead)
         walks = length > _DEAD and self._comfort.move != "teleport"
+        if not walks and self._velocity == (0.0, 0.0):
+            return
         speed = SPEED_M_S / max(length, 1.0) if walks else 0.0
         head = self.world_from_stage @ snapshot.head
         yaw = maths.yaw_of(head.orientation)
@@ -149,7 +151,7 @@ class Locomotion:
         self.world_from_stage = Pose(position, self.world_from_stage.orientation)
 
     def _aim_teleport(self, snapshot: InputSnapshot, arrays: SceneArrays, held: tuple[int, ...]) -> TeleportAim | None:
-        hand = bool(snapshot.valid & HAND_VALID[self._main])
+        hand = snapshot.has(HAND_VALID[self._main])
         aim = self.world_from_stage @ (snapshot.hands[self._main].aim if hand else snapshot.head)
         if not aim.sound:
             return None

@@ -66,7 +66,7 @@ class HeadsetOrDesk:
             snapshot = self._nobody(predicted_time_ns)
         if not keys:
             return snapshot
-        if snapshot.valid & Valid.AWAY:
+        if snapshot.has(Valid.AWAY):
             keys &= _TO_THE_PROGRAM
         return replace(snapshot, buttons=snapshot.buttons | keys)
 
