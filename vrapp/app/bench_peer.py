@@ -56,7 +56,8 @@ def compare(options: Options) -> tuple[Rows, Summary]:
         renderers = {name: side.told["renderer"] for name, side in sides.items()}
         if len(set(renderers.values())) > 1:
             raise VrappError(f"The two sides draw with different renderers ({renderers}): nothing can be compared.")
-        rounds = [{name: side.frames(FRAMES) for name, side in sides.items()} for _ in range(ROUNDS)][1:]
+        turns = [list(sides.items())[:: 1 - 2 * (number % 2)] for number in range(ROUNDS)]  # to and fro
+        rounds = [{name: side.frames(FRAMES) for name, side in turn} for turn in turns][1:]
         pictures = resources.cache_folder() / "peer"
         for name, side in sides.items():
             print(f"picture: {side.picture(pictures / f'{name}.png')}")
