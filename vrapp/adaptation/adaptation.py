@@ -130,5 +130,4 @@ class Adaptation:
             weight *= min(event.seconds / _HOLD_FULL_S, 1.0)
         others = [h for h in event.visible if h != event.handle]
         seen = [chosen, *(facts for h in others if (facts := objects.facts(h)) is not None and not facts.kept)]
-        rows = np.stack([self.features.of(facts) for facts in seen])
-        self.preference.choose(rows, 0, weight, worst=event.act is Act.DISMISS)
+        self.preference.choose(self.features.of_all(seen), 0, weight, worst=event.act is Act.DISMISS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,11 +45,17 @@ class Features:
 
     def of(self, facts: ObjectFacts) -> np.ndarray:
         """(dim,) float64 of one object. A category out of range leaves the one-hot part zero."""
-        x = np.zeros(self.dim)
-        if 0 <= facts.category < self.categories:
-            x[facts.category] = 1.0
-        k = min(self.components, len(facts.components))
-        scaled = np.asarray(facts.components[:k], float) / np.maximum(self.component_scale[:k], 1e-6)
-        x[self.categories : self.categories + k] = np.clip(np.nan_to_num(scaled), -4, 4)
-        x[-1] = np.log2(max(facts.size_m, 1e-3))
+        row: np.ndarray = self.of_all([facts])[0]
+        return row
+
+    def of_all(self, facts: Sequence[ObjectFacts]) -> np.ndarray:
+        """(n, dim) float64: ``of`` each; they have equally many components."""
+        x = np.zeros((len(facts), self.dim))
+        category = np.array([f.category for f in facts])
+        known = ((category >= 0) & (category < self.categories)).nonzero()[0]
+        x[known, category[known]] = 1.0
+        components = np.array([f.components for f in facts], float)[:, : self.components]
+        scaled = components / np.maximum(self.component_scale[: components.shape[1]], 1e-6)
+        x[:, self.categories : self.categories + components.shape[1]] = np.clip(np.nan_to_num(scaled), -4, 4)
+        x[:, -1] = np.log2(np.maximum([f.size_m for f in facts], 1e-3))
         return x

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 _NEWTON_STEPS = 8
-_TOLERANCE = 1e-6
+_TOLERANCE = 1e-3  # of a step: the error after it is about its square
 
 
 class Preference:

@@ -20,7 +20,7 @@ from vrapp.physics.hull import Hull, box_hull, hull_of
 from vrapp.physics.neighbours import Neighbourhood, resting_on
 from vrapp.physics.pool import BodyPool
 
-SUBSTEP_S = 1 / 180
+SUBSTEP_S = 1 / 150
 LONGEST_FRAME_S = 0.1  # a longer frame slows the world down rather than the world the frame
 _STILL_M_S, _STILL_RAD_S, _STILL_S = 0.06, 0.25, 0.3
 _LIFE_S = 12.0  # whatever has not come to rest by then is stopped

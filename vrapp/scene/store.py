@@ -117,7 +117,7 @@ class SceneStore:
         if not self.alive(handle):
             return None
         s = self.slot(handle)
-        longest = float(np.ptp(self.box[s], axis=0).max() * self.size[s])
+        longest = float((self.box[s, 1] - self.box[s, 0]).max() * self.size[s])
         return ObjectFacts(
             handle, int(self.request_id[s]), int(self.category[s]), self.latent[s].copy(), self.components[s].copy(),
             longest, bool(self.kept[s]),
