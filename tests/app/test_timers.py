@@ -49,6 +49,20 @@ def test_gl_time_is_not_the_main_threads_own() -> None:
     assert timers.frame_ms.total == timers.late == 0
 
 
+def test_a_hitch_is_kept_with_what_ran_in_it() -> None:
+    timers = FrameTimers(capacity=8)
+    for i in range(6):
+        timers.begin()
+        burn(0.03 if i == 4 else 0.001)
+        timers.stage(STAGES.index("physics"))
+        timers.end(0.0, FrameTiming(i, 0, 1_000_000))
+    long = [hitch for hitch in timers.hitches if hitch.main_ms > 25]
+    assert [hitch.frame for hitch in long] == [4]
+    assert long[0].stages_ms["physics"] >= 29
+    timers.restart()
+    assert not timers.hitches
+
+
 def late_of(predicted_ms: list[float], shown: list[bool] | None = None) -> int:
     """Late frames of a display of 100 Hz that predicted these times."""
     timers = FrameTimers(capacity=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ def timing_figures(timers: FrameTimers) -> dict[str, Any]:
         "frame_ms": percentiles(timers.frame_ms.values()),
         "late_frames": timers.late,
         "main_ms": percentiles(timers.main_ms.values()),
+        "hitches": [asdict(hitch) for hitch in timers.hitches],
         "cpu_ms": {name: percentiles(stages[:, i]) for i, name in enumerate(STAGES)} if len(stages) else {},
     }
 

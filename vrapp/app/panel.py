@@ -120,6 +120,10 @@ class Panel:
         imgui.text(f"late {facts.timers.late}   objects {facts.objects}   triangles {facts.triangles:,}")
         main = facts.timers.main_ms.values()[-GRAPH_FRAMES:]
         imgui.text(f"main thread without GL: {np.median(main):.2f} ms")
+        if facts.timers.hitches:
+            worst = facts.timers.hitches[0]
+            ran = ", ".join(f"{name} {ms:.0f}" for name, ms in worst.stages_ms.items())
+            imgui.text_disabled(f"longest: frame {worst.frame}, {worst.frame_ms:.0f} ms ({ran})")
         if imgui.collapsing_header("Stages", imgui.TreeNodeFlags_.default_open):
             means = facts.timers.stages.values()[-60:].mean(axis=0)
             for name, ms in zip(STAGES, means, strict=True):

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from vrapp.core.display import FrameTiming
 
 STAGES = ("input", "interact", "adapt", "physics", "scene", "generate", "draw", "panel", "end", "observe")
+
+#: A hitch: the main thread's own work took a frame of 90 Hz, or the frame three times as long as usual.
+HITCH_MS, HITCH_RATIO = 1e3 / 90, 3.0
+_KEPT_HITCHES = 20
+_USUAL_SHARE = 0.05  # of each frame in what is usual
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Hitch:
+    """A frame that took long, and the stages of it that took a millisecond of CPU time and more."""
+
+    frame: int
+    frame_ms: float
+    main_ms: float
+    stages_ms: dict[str, float]
 
 
 class Ring:
@@ -59,6 +78,8 @@ class FrameTimers:
         self.main_ms = Ring(self._capacity)
         self.wait_ms = Ring(self._capacity)
         self.late = 0
+        self.hitches: list[Hitch] = []  # the longest ones, longest first
+        self._usual_ms = 0.0
 
     def begin(self) -> None:
         """The frame's own work starts (after the display's wait)."""
@@ -84,11 +105,21 @@ class FrameTimers:
         wall_ms = (time.perf_counter_ns() - self._wall_start) / 1e6
         self.stages.push(self._row / 1e6)
         self.frame_ms.push(wall_ms)
-        self.main_ms.push(max(0.0, cpu_ms - gl_s * 1e3))
+        main_ms = max(0.0, cpu_ms - gl_s * 1e3)
+        self.main_ms.push(main_ms)
+        if main_ms > HITCH_MS or 0 < HITCH_RATIO * self._usual_ms < wall_ms:
+            self._keep_hitch(wall_ms, main_ms)
+        self._usual_ms += (wall_ms - self._usual_ms) * (_USUAL_SHARE if self._usual_ms else 1.0)
         self.wait_ms.push(timing.wait_s * 1e3)
         self.late += wall_ms * 1e6 > timing.period_ns if self._virtual else self._skipped(timing)
         self._before = timing
         return wall_ms
+
+    def _keep_hitch(self, wall_ms: float, main_ms: float) -> None:
+        took = {name: round(float(ns) / 1e6, 2) for name, ns in zip(STAGES, self._row, strict=True) if ns >= 1e6}
+        hitch = Hitch(self.frame_ms.total - 1, round(wall_ms, 2), round(main_ms, 2), took)
+        log.debug("%s", hitch)
+        self.hitches = sorted([*self.hitches, hitch], key=lambda h: -h.frame_ms)[:_KEPT_HITCHES]
 
     def _skipped(self, timing: FrameTiming) -> bool:
         """Did a picture miss its time between the last frame and this one? Not where none was to be shown."""
