@@ -3,8 +3,8 @@ import pytest
 from generation_shapes import tetrahedra
 
 from vrapp.core.errors import WeightsError
-from vrapp.core.mesh import MeshLevel
-from vrapp.generation.components import is_closed, pieces_of, without_debris
+from vrapp.core.mesh import VERTEX_DTYPE, MeshLevel
+from vrapp.generation.components import handles, is_closed, pieces_of, without_debris
 from vrapp.generation.gate import GateLimits, Reason, judge_grid, judge_mesh
 
 LIMITS = GateLimits(triangles_least=4)
@@ -15,8 +15,32 @@ def judge(level, limits=LIMITS):
     return judge_mesh(level, pieces_of(level), limits)
 
 
+def ring(sides: int = 12) -> MeshLevel:
+    """A torus of triangles: one hole."""
+    turn = np.arange(sides) / sides * 2 * np.pi
+    around, across = np.meshgrid(turn, turn, indexing="ij")
+    far = 0.35 + 0.12 * np.cos(across)
+    vertices = np.zeros(sides * sides, VERTEX_DTYPE)
+    vertices["position"] = np.stack((far * np.cos(around), 0.12 * np.sin(across), -far * np.sin(around)), -1).reshape(
+        -1, 3
+    )
+    i, j = (a.ravel() for a in np.meshgrid(np.arange(sides), np.arange(sides), indexing="ij"))
+    one, two = i * sides + j, i * sides + (j + 1) % sides
+    three, four = (i + 1) % sides * sides + (j + 1) % sides, (i + 1) % sides * sides + j
+    triangles = np.stack((one, four, three, one, three, two), -1).astype(np.uint32)
+    return MeshLevel(vertices, triangles.reshape(-1))
+
+
 def test_a_plain_body_passes():
     assert judge(tetrahedra((0.6, FAR))) is None
+
+
+def test_holes_are_counted_over_all_pieces():
+    one = ring()
+    two = MeshLevel(np.concatenate((one.vertices,) * 2), np.concatenate((one.indices, one.indices + np.uint32(144))))
+    for level, holes in ((one, 1), (two, 2), (tetrahedra((0.6, FAR), (0.3, (0.1, 0.1, 0.1))), 0)):
+        assert handles(pieces_of(level).count, level.vertex_count, level.triangles) == holes
+    assert judge(one) is None
 
 
 def test_debris_and_cavities_go_and_the_rest_stays_closed():
@@ -50,6 +74,7 @@ def test_large_pieces_stay():
         (tetrahedra((0.1, FAR)), LIMITS, Reason.TOO_SMALL),
         (tetrahedra((0.3, FAR), (0.3, (0.1, 0.1, 0.1))), GateLimits(triangles_least=4, pieces=1), Reason.IN_PIECES),
         (tetrahedra((0.6, FAR)), GateLimits(triangles_least=4, thickness_least=0.2), Reason.TOO_THIN),
+        (ring(), GateLimits(triangles_least=4, handles=0), Reason.TORN),
     ],
 )
 def test_each_limit_has_its_reason(level, limits, reason):

@@ -72,6 +72,14 @@ def without_debris(level: MeshLevel, least_share: float) -> tuple[MeshLevel, Pie
     return left, Pieces(number[pieces.label[kept]], pieces.area[stays], pieces.volume[stays])
 
 
+def handles(pieces: int, vertices: int, triangles: int) -> int:
+    """Holes through closed surfaces, those of all pieces added up (their genus).
+
+    Euler's characteristic is V − T / 2, as two triangles share each edge, and 2 − 2 · genus for each piece.
+    """
+    return pieces - (vertices - triangles // 2) // 2
+
+
 def is_closed(indices: np.ndarray) -> bool:
     """Whether each edge of the triangles (3·T,) is used once in each direction."""
     triangles = indices.reshape(-1, 3).astype(np.int64)

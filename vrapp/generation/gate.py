@@ -11,7 +11,7 @@ import numpy as np
 
 from vrapp.core.errors import WeightsError
 from vrapp.core.mesh import MeshLevel
-from vrapp.generation.components import Pieces, is_closed
+from vrapp.generation.components import Pieces, handles, is_closed
 
 
 class Reason(StrEnum):
@@ -25,6 +25,7 @@ class Reason(StrEnum):
     NOT_CLOSED = "not closed"
     CUT_BY_ITS_BOX = "cut by its box"
     IN_PIECES = "in pieces"
+    TORN = "torn"  # more holes through it than its kind has
     TOO_SMALL = "too small"
     TOO_THIN = "too thin"
 
@@ -34,6 +35,7 @@ class GateLimits:
     """What is plausible for a category. Lengths in edges of the object's cube, shares 0…1."""
 
     pieces: int = 6  # after debris is gone
+    handles: int = 1_000  # through-holes of all pieces: what a torn wall has more of than its category
     debris_share: float = 0.015  # of the surface: smaller pieces are taken away
     triangles_least: int = 60
     triangles_most: int = 60_000
@@ -45,7 +47,7 @@ class GateLimits:
         """For what somebody shapes with their own hands: it may be odd, but not in pieces."""
         return replace(
             self, border_share=2 * self.border_share, longest_side_least=self.longest_side_least / 2,
-            thickness_least=self.thickness_least / 2,
+            thickness_least=self.thickness_least / 2, handles=GateLimits().handles,
         )  # fmt: skip
 
     @staticmethod
@@ -87,6 +89,7 @@ class MeshFacts:
     """What is asked of the finest level without its debris; lengths in edges of the object's cube."""
 
     pieces: int
+    vertices: int
     triangles: int
     finite: bool
     longest_side: float
@@ -104,6 +107,7 @@ class MeshFacts:
             Reason.TOO_SMALL: self.longest_side < limits.longest_side_least,
             Reason.TOO_THIN: self.volume < limits.thickness_least * self.area / 2,
             Reason.NOT_CLOSED: not self.closed,
+            Reason.TORN: handles(self.pieces, self.vertices, self.triangles) > limits.handles,
         }
         return next((reason for reason, failed in checks.items() if failed), None)
 
@@ -124,4 +128,6 @@ def judge_mesh(level: MeshLevel, pieces: Pieces, limits: GateLimits) -> Reason |
     longest = float(np.ptp(position, axis=1).max())
     area, volume = float(pieces.area.sum()), float(pieces.volume.sum())
     finite, closed = bool(np.isfinite(position).all()), is_closed(level.indices)
-    return MeshFacts(pieces.count, level.triangles, finite, longest, area, volume, closed).wrong(limits)
+    return MeshFacts(pieces.count, level.vertex_count, level.triangles, finite, longest, area, volume, closed).wrong(
+        limits
+    )

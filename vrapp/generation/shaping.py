@@ -238,8 +238,9 @@ def judge_record(record: np.void, limits: GateLimits) -> Reason | None:
         return wrong
     if record["counts"][:, 3:].any():  # a buffer ran over, or pieces too winding to be told apart
         return Reason.TOO_COMPLEX
-    _, triangles, pieces = record["counts"][0, :3].tolist()
+    vertices, triangles, pieces = record["counts"][0, :3].tolist()
     box = record["box"]
     area, volume = record["sums"].tolist()
     longest = float((box[1] - box[0]).max())
-    return MeshFacts(pieces, triangles, bool(np.isfinite(box).all()), longest, area, volume, closed=True).wrong(limits)
+    facts = MeshFacts(pieces, vertices, triangles, bool(np.isfinite(box).all()), longest, area, volume, closed=True)
+    return facts.wrong(limits)

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from vrapp.generation.components import handles, without_debris
+from vrapp.generation.device import SurfaceSet
+from vrapp.generation.surface import extract
 from vrapp.generation.weights import save_weights
 from vrapp.models.mixture import LatentMixture
 from vrapp.models.prior import LatentPrior
@@ -19,7 +22,8 @@ from vrapp.training.shape_data import ShapeData
 
 BASIS_SIZE = 6
 MODELS_FOR_THE_GATE = 16  # of each category: enough for percentiles, half a minute on one core
-PIECES_PERCENTILE = 80
+PIECES_PERCENTILE = 80  # of pieces and of holes
+HANDLES = (2, 16)  # the least and the most holes that a category may have
 DEBRIS_SHARE = 0.01  # of the volume: smaller pieces are not counted
 
 
@@ -49,6 +53,13 @@ def piece_count(distance: NDArray[np.float32]) -> int:
     return int((sizes >= DEBRIS_SHARE * sizes.sum()).sum())
 
 
+def handle_count(distance: Tensor) -> int:
+    """Holes through the surface of distance (1, R, R, R) as the gate counts them."""
+    grid = torch.cat((distance, distance.new_zeros(6, *distance.shape[1:])))
+    finest, pieces = without_debris(SurfaceSet(grid, (extract(grid),), (None,)).level(0), DEBRIS_SHARE)
+    return handles(pieces.count, finest.vertex_count, finest.triangles)
+
+
 def crossing_cells(distance: NDArray[np.float32]) -> int:
     """Grid edges that cross the surface; surface nets give two triangles for each."""
     inside = distance < 0
@@ -57,15 +68,18 @@ def crossing_cells(distance: NDArray[np.float32]) -> int:
 
 @torch.no_grad()
 def gate_limits(vae: ShapeVAE, means: Tensor, shapes: ShapeData) -> dict[str, Any]:
-    """Plausible ranges for each category: pieces as the training models (means (N, 11, 4, 4, 4)) themselves have
-    them, since what the network tears is no model for it; triangles as they are decoded."""
+    """Plausible ranges for each category: pieces and holes as the training models (means (N, 11, 4, 4, 4)) themselves
+    have them, since what the network tears is no model for it; triangles as they are decoded."""
     pieces: list[int] = []
+    holes: list[int] = []
     triangles: list[int] = []
     categories, labels = shapes.categories, shapes.category.numpy()
     some = np.concatenate([np.nonzero(labels == number)[0][:MODELS_FOR_THE_GATE] for number in range(len(categories))])
     labels = labels[some]
     for rows in torch.split(torch.from_numpy(some), 16):
-        pieces += [piece_count(field) for field in shapes.batch(rows, torch.Generator(), None)[0][:, 0].numpy()]
+        distance = shapes.batch(rows, torch.Generator(), None)[0]
+        pieces += [piece_count(field) for field in distance[:, 0].numpy()]
+        holes += [handle_count(field) for field in distance]
         triangles += [2 * crossing_cells(field) for field in vae.decoder(means[rows])[0][:, 0].numpy()]
     gate: dict[str, Any] = {"default": {"debris_share": 0.01, "triangles_least": 200}, "categories": {}}
     for number, name in enumerate(categories):
@@ -74,6 +88,7 @@ def gate_limits(vae: ShapeVAE, means: Tensor, shapes: ShapeData) -> dict[str, An
             some_pieces, some_triangles = np.array(pieces)[chosen], np.array(triangles)[chosen]
             gate["categories"][name] = {
                 "pieces": int(np.clip(np.percentile(some_pieces, PIECES_PERCENTILE), 1, 8)),
+                "handles": int(np.clip(np.percentile(np.array(holes)[chosen], PIECES_PERCENTILE) + 1.5, *HANDLES)),
                 "triangles_least": int(max(100, 0.5 * np.percentile(some_triangles, 2))),
                 "triangles_most": int(1.5 * np.percentile(some_triangles, 98)),
             }
