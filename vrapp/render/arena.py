@@ -44,10 +44,10 @@ class MeshArena:
     Public tables, indexed by mesh id: ``levels`` (capacity, LEVELS) of LEVEL_DTYPE, where a mesh with
     fewer levels repeats its last one; ``is_resident`` (capacity,) bool; ``version`` rises when they change.
     ``vertices`` and ``indices``: room for so many before the buffers grow, which costs a frame tens of milliseconds;
-    as they are, for some 250 objects (each buffer 100 MB, of which a software rasteriser takes what is used).
+    as they are, for some 200 objects (each buffer 75 MB).
     """
 
-    def __init__(self, ctx: Any, vertices: int = 4 << 20, indices: int = 24 << 20) -> None:
+    def __init__(self, ctx: Any, vertices: int = 3 << 20, indices: int = 18 << 20) -> None:
         self._ctx = ctx
         self._vertices = PagePool(ctx, VERTEX_DTYPE.itemsize, vertices)
         self._indices = PagePool(ctx, INDEX_BYTES, indices)
