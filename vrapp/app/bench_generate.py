@@ -53,9 +53,8 @@ def generate(options: Options) -> tuple[Rows, Summary, str | None]:
         both = {"vrapp": ours, "scikit-image": otherwise}
         if ways.device.type == "cpu":
             both["scikit-image, our convolutions"] = partial(otherwise, quick=True)
-            both["vrapp, finest level"] = partial(
-                ours, levels=1
-            )  # as in the hand: as many levels as scikit-image makes
+            # As in the hand: as many levels as scikit-image makes.
+            both["vrapp, finest level"] = partial(ours, levels=1)
         rows = _compare(both, latents)
         objects_per_s = ways.objects_per_s(latents * ROUNDS)
         renderer = display.ctx.info["GL_RENDERER"]

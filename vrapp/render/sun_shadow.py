@@ -148,9 +148,7 @@ class SunShadow:
             if len(chosen):
                 into.viewport = (i * side, 0, side, side)
                 casters.program["cascade"].value = i
-                large = draws.rows["scale"][chosen] > _LARGE_M
-                at = np.where(large, LEVELS - 2, LEVELS - 1) if level is None else level[chosen]
-                out = commands(arena, draws, chosen, at, 1)
+                out = commands(arena, draws, chosen, _coarse(draws, chosen) if level is None else level[chosen], 1)
                 casters.render_indirect(self._commands.write(out), moderngl.TRIANGLES, len(out))
 
     def use(self, unit: int) -> None:
@@ -162,6 +160,11 @@ class SunShadow:
         for owned in (self._framebuffer, self._atlas, self._kept_framebuffer, self._kept, self._commands):
             if owned is not None:
                 owned.release()
+
+
+def _coarse(draws: DrawList, which: np.ndarray) -> np.ndarray:
+    """(W,) the coarsest level of each row, a finer one of what is large."""
+    return np.where(draws.rows["scale"][which] > _LARGE_M, LEVELS - 2, LEVELS - 1)
 
 
 def _atlas(ctx: Any, native: NativeGL, size: tuple[int, int]) -> tuple[Any, Any]:
