@@ -17,6 +17,7 @@ from vrapp.app.world import World
 from vrapp.core import maths, resources, rng
 from vrapp.core.errors import OutputError
 from vrapp.core.generation import GeneratedObject
+from vrapp.core.platform import return_free_memory
 from vrapp.core.pose import Pose
 from vrapp.core.scene import ObjectState
 
@@ -111,6 +112,7 @@ def _memory_growth(world: World) -> float | None:
         placed = world.parts.manager.placed
         if placed >= WARM_UP_OBJECTS and (not seen or placed >= seen[-1][0] + MEASURED_EVERY):
             _empty(world)
+            return_free_memory()  # as the loop does every few seconds
             if (mb := hardware.resident_mb()) is None:
                 return None
             seen.append((placed, mb))

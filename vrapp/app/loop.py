@@ -19,6 +19,7 @@ from vrapp.core.display import Display, FrameTiming
 from vrapp.core.events import Act, Event
 from vrapp.core.generation import Generator
 from vrapp.core.input import Button, InputSnapshot, InputSource, Valid
+from vrapp.core.platform import return_free_memory
 from vrapp.core.pose import Pose
 from vrapp.core.scene import SceneArrays
 from vrapp.generation.bank import Bank
@@ -37,7 +38,7 @@ if TYPE_CHECKING:  # neither is imported by a run that does not use it
 (INPUT, INTERACT, ADAPT, PHYSICS, SCENE, GENERATE, DRAW, PANEL, END, OBSERVE) = range(len(STAGES))
 
 UPLOAD_BYTES = 2 << 20  # of meshes a frame: about one object at all its levels
-GARBAGE_FRAMES = 240
+TIDY_FRAMES = 240
 #: After these, what is ready in the bank no longer fits the preference best.
 STRONG = frozenset({Act.KEEP, Act.DISMISS, Act.MORE})
 
@@ -122,7 +123,7 @@ class Loop:
         timers.stage(OBSERVE)
         timers.end(gl_s, timing)
         self.frame_index += 1
-        self._collect_garbage()
+        self._tidy_memory()
 
     def _follow_menu(self, snapshot: InputSnapshot, timing: FrameTiming) -> None:
         """What the user does at the menu, before the world sees the same hands."""
@@ -186,10 +187,11 @@ class Loop:
         if p.window_tools is not None and pressed & (Button.PANEL | Button.SCREENSHOT):
             p.window_tools.pressed(pressed, p, now_ns / 1e9)
 
-    def _collect_garbage(self) -> None:
-        """Python's cyclic collector runs here, after the frame is out, and nowhere else."""
-        if self.frame_index % GARBAGE_FRAMES == 0:
+    def _tidy_memory(self) -> None:
+        """After the frame is out: Python's cyclic collector runs here and nowhere else."""
+        if self.frame_index % TIDY_FRAMES == 0:
             gc.collect(0)
+            return_free_memory()
 
     def pointed_components(self) -> tuple[str, np.ndarray]:
         """Name and latent components of what the user points at, for the panel."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from vrapp.app import hardware
 from vrapp.app.world import World
+from vrapp.core.platform import return_free_memory
 from vrapp.core.scene import ObjectState
 
 EYES_M = 1.65  # of the visitor
@@ -49,6 +50,7 @@ class Sample:
 def look(world: World, time_s: float, main_ms: float) -> Sample:
     """A sample of ``world`` now."""
     gc.collect()
+    return_free_memory()
     parts = world.parts
     arena, scene = parts.renderer.arena, parts.store.arrays()
     return Sample(

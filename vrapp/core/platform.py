@@ -64,6 +64,16 @@ def return_large_blocks() -> None:
             ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
+def return_free_memory() -> None:
+    """Give the free pages inside this process's heaps back to the system, with glibc: 0.5 to 2 ms.
+
+    By itself it returns only what lies free at a heap's end, and long-lived blocks come to lie everywhere.
+    """
+    if sys.platform == "linux":
+        with suppress(AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
+
+
 def poller(connection: Connection) -> Callable[[], bool]:
     """A question to ask in every frame: has ``connection`` something to read, or ended? Never waits.
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PACES = ("load", "idle", "off")
 MOST_TOGETHER = 16  # jobs drawn in one pass of the prior
+_TIDY_ANSWERS = 32  # what is freed between objects goes back to the system as often, and whenever there is no work
 _NEXT_RESHAPE_S = 0.08  # whoever reshapes an object asks again in the next frame
 
 
@@ -109,6 +110,7 @@ class _Worker:
         self._waiting: deque[Batch] = deque()
         self._in_hands: deque[Job] = deque()
         self._pace = "load"
+        self._untidied = 0  # answers
 
     def run(self, make_all: Callable[[Sequence[Job]], Iterator[Made]]) -> None:
         """Work until the pipe closes (EOFError). Messages are read between two objects."""
@@ -117,15 +119,28 @@ class _Worker:
             self._listen()
             if self._in_hands:
                 job = self._in_hands.popleft()
-                self._pipe.send(self._answer(job, *make_all((job,))))
+                self._send(self._answer(job, *make_all((job,))))
                 self._pipe.poll(_NEXT_RESHAPE_S)  # rather than begin something that keeps the hands waiting
             elif (done := next(at_work, None)) is not None:
-                self._pipe.send(self._answer(*done))
+                self._send(self._answer(*done))
             elif self._waiting:
                 jobs = self._next_jobs()
                 at_work = zip(jobs, make_all(jobs), strict=True)
             else:
+                self._tidy()
                 self._pipe.poll(None)
+
+    def _send(self, answer: Answer) -> None:
+        self._pipe.send(answer)
+        self._untidied += 1
+        if self._untidied >= _TIDY_ANSWERS and not self._in_hands:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Grids and meshes of all sizes come and go here, and glibc would keep the most that they ever took."""
+        if self._untidied:
+            platform.return_free_memory()
+            self._untidied = 0
 
     def _listen(self) -> None:
         """Take what has arrived; while the pace is "off", wait for more, unless hands do."""
