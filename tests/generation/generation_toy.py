@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from vrapp.core.errors import WeightsError
+from vrapp.generation.grid import Grid
 
 CATEGORIES = ("box", "ball", "broken", "deadly")
 
@@ -36,24 +37,30 @@ def axes(resolution: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
     return x, y, z
 
 
-def grid_of(distance: torch.Tensor, colour: tuple[float, float, float] = (0.2, 0.5, 0.8)) -> torch.Tensor:
-    """(7, R, R, R) grid of a signed distance in object space."""
+def grid_of(distance: torch.Tensor, colour: tuple[float, float, float] = (0.2, 0.5, 0.8)) -> Grid:
+    """A signed distance (R, R, R) in object space, of one colour."""
     look = torch.tensor([*colour, 0.6, 0.1, 0.0])[:, None, None, None].expand(6, *distance.shape)
-    return torch.cat(((distance * 64 / 4).clamp(-1, 1)[None], look))
+    return Grid((distance * 64 / 4).clamp(-1, 1), look)
+
+
+def fields_of(distance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same as a decoder gives it."""
+    grid = grid_of(distance)
+    return grid.distance[None, None], grid.look[None]
 
 
 class ToyVae:
-    def decode(self, latent: torch.Tensor, resolution: int = 64) -> torch.Tensor:
-        x, y, z = axes(resolution)
+    def fields(self, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x, y, z = axes()
         first, second, third, kind = latent.flatten()[:4].tolist()
         half = [0.2 + 0.22 * v for v in (first, second, third)]
         if kind == CATEGORIES.index("box"):
             half[0] = 0.42
             sides = torch.stack([axis.abs() - h for axis, h in zip((x, y, z), half, strict=True)])
-            return grid_of(sides.amax(0))[None]
+            return fields_of(sides.amax(0))
         if kind == CATEGORIES.index("ball"):
-            return grid_of(((x / half[0]) ** 2 + (y / half[1]) ** 2 + (z / 0.42) ** 2).sqrt() * 0.2 - 0.2)[None]
-        return grid_of(torch.full_like(x, 0.1))[None]  # nothing there
+            return fields_of(((x / half[0]) ** 2 + (y / half[1]) ** 2 + (z / 0.42) ** 2).sqrt() * 0.2 - 0.2)
+        return fields_of(torch.full_like(x, 0.1))  # nothing there
 
 
 class ToyPrior:

@@ -13,7 +13,7 @@ from vrapp.generation.device_service import DeviceGenerator
 from vrapp.generation.gate import GateLimits
 from vrapp.generation.lane import HostLane, HostMark
 from vrapp.generation.shaping import Shaper
-from vrapp.generation.surface import Capacity
+from vrapp.generation.topology import Capacity
 
 PERIOD_MS = 11.0
 GOOD, BAD = 0.2, -1.0
@@ -67,8 +67,7 @@ class SteadyLane(HostLane):
 class Small(TwoBalls):
     """On a coarser grid: what is tested here is not the surface."""
 
-    def decode(self, latent, resolution=64):
-        return super().decode(latent, resolution // 2)
+    resolution = 32
 
 
 def opened(plan=(GOOD,)):

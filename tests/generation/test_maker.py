@@ -62,8 +62,8 @@ def test_components_are_the_latent_in_the_exposed_basis():
 
 def test_fields_that_are_not_finite_are_refused():
     class Broken:
-        def decode(self, latent, resolution=64):
-            return torch.full((1, 7, 64, 64, 64), float("nan"))
+        def fields(self, latent):
+            return torch.full((1, 1, 64, 64, 64), float("nan")), torch.zeros(1, 6, 32, 32, 32)
 
     made = ObjectMaker(toy.ToyModel(Broken(), toy.ToyPrior()), torch.device("cpu"))
     assert made.mesh(np.zeros(704, np.float32), GateLimits()) is Reason.NOT_FINITE

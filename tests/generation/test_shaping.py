@@ -12,10 +12,12 @@ from vrapp.core.mesh import LATENT_DIM, VERTEX_DTYPE, Mesh, MeshLevel
 from vrapp.generation import tidying
 from vrapp.generation.components import without_debris
 from vrapp.generation.gate import GateLimits, Reason
+from vrapp.generation.grid import Grid
 from vrapp.generation.lane import HostLane
 from vrapp.generation.maker import ObjectMaker
 from vrapp.generation.shaping import RECORD_DTYPE, STAGING_SLOTS, Shaper
-from vrapp.generation.surface import Capacity, Surface, extract
+from vrapp.generation.surface import Surface, extract
+from vrapp.generation.topology import Capacity
 from vrapp.scene.surfaces import top_map
 
 CPU = torch.device("cpu")
@@ -36,13 +38,11 @@ def random_field(resolution, seed, smooth):
     grid = torch.randn(7, resolution, resolution, resolution)
     for _ in range(smooth):
         grid = functional.avg_pool3d(grid[None], 3, 1, 1)[0]
-    return grid
+    return Grid(grid[0], grid[1:])
 
 
-def on_host(surface: Surface) -> MeshLevel:
-    _, vertices, quads = surface.counts.tolist()
-    packed = surface.vertices[:vertices].numpy().reshape(-1).view(VERTEX_DTYPE)
-    return MeshLevel(packed, surface.triangles[: 2 * quads].numpy().reshape(-1).view(np.uint32))
+def surface_of(grid: Grid, capacity: Capacity | None = None) -> Surface:
+    return extract([grid.distance], grid.look, capacity and [capacity])[0]
 
 
 def same(level: MeshLevel, packed: torch.Tensor, triangles: torch.Tensor) -> bool:
@@ -55,8 +55,8 @@ def test_tidying_in_fixed_buffers_gives_the_ordinary_surface(smooth):
     capacity, share = Capacity(1500, 2000, 2100), 0.02
     for seed in range(4):
         grid = random_field(10, seed, smooth)
-        level, pieces = without_debris(on_host(extract(grid)), share)
-        found = tidying.tidy(extract(grid, capacity), capacity, torch.tensor(share))
+        level, pieces = without_debris(surface_of(grid).level(), share)
+        found = tidying.tidy(surface_of(grid, capacity), capacity, torch.tensor(share))
         vertices, triangles, left, unsettled, over = found.counts.tolist()
         assert (left, unsettled, over) == (pieces.count, 0, 0)
         assert same(level, found.vertices[:vertices], found.triangles[:triangles])
@@ -67,27 +67,29 @@ def test_labels_reach_the_end_of_a_long_thread():
     x, y, z = toy.axes(48)
     helix = torch.sqrt((x - 0.3 * torch.cos(30 * y)) ** 2 + (z - 0.3 * torch.sin(30 * y)) ** 2) - 0.04
     grid = toy.grid_of(helix)
-    capacity = Capacity(*extract(grid).counts.tolist())
-    found = tidying.tidy(extract(grid, capacity), capacity, torch.tensor(0.015))
-    level, pieces = without_debris(on_host(extract(grid, capacity)), 0.015)
+    capacity = Capacity(*surface_of(grid).counts.tolist())
+    found = tidying.tidy(surface_of(grid, capacity), capacity, torch.tensor(0.015))
+    level, pieces = without_debris(surface_of(grid, capacity).level(), 0.015)
     assert found.counts.tolist()[1:4] == [level.triangles, pieces.count, 0]
 
 
 def test_a_buffer_that_ran_over_is_told():
     grid = random_field(10, 3, 1)
     capacity = Capacity(20, 20, 20)
-    assert tidying.tidy(extract(grid, capacity), capacity, torch.tensor(0.0)).counts[4] == 1
+    assert tidying.tidy(surface_of(grid, capacity), capacity, torch.tensor(0.0)).counts[4] == 1
 
 
 class TwoBalls:
     """A ball of the size that the latent says, and a crumb beside it that no one should see."""
 
-    def decode(self, latent, resolution=64):
-        x, y, z = toy.axes(resolution)
+    resolution = 64
+
+    def fields(self, latent):
+        x, y, z = toy.axes(self.resolution)
         radius = latent.flatten()[0]
         ball = (x**2 + y**2 + z**2).sqrt() - radius
         crumb = ((x - 0.3) ** 2 + y**2 + z**2).sqrt() - 0.02
-        return toy.grid_of(torch.minimum(ball, crumb))[None]
+        return toy.fields_of(torch.minimum(ball, crumb))
 
 
 MODEL = toy.ToyModel(TwoBalls(), toy.ToyPrior())

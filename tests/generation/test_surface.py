@@ -4,20 +4,27 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vrapp.core.mesh import VERTEX_DTYPE
 from vrapp.generation import cases
 from vrapp.generation.components import is_closed, pieces_of
-from vrapp.generation.device import SurfacePipeline, levels_of_detail
-from vrapp.generation.surface import Capacity, extract
+from vrapp.generation.device import SurfacePipeline
+from vrapp.generation.grid import Grid, levels_of_detail
+from vrapp.generation.surface import extract
+from vrapp.generation.topology import Capacity
 
 CPU = torch.device("cpu")
 
 
 def mesh_of(grid):
-    surface = extract(grid)
-    _, vertices, quads = surface.counts.tolist()
-    packed = surface.vertices[:vertices].numpy().reshape(-1).view(VERTEX_DTYPE)
-    return packed, surface.triangles[: 2 * quads].numpy().reshape(-1)
+    level = surface_of(grid).level()
+    return level.vertices, level.indices
+
+
+def surface_of(grid, capacity=None):
+    return extract([grid.distance], grid.look, capacity and [capacity])[0]
+
+
+def grid_of(channels):
+    return Grid(channels[0], channels[1:])
 
 
 def random_grid(resolution, seed, smooth=0, quantised=False):
@@ -27,18 +34,18 @@ def random_grid(resolution, seed, smooth=0, quantised=False):
         grid = torch.nn.functional.avg_pool3d(grid[None], 3, 1, 1)[0]
     if quantised:
         grid[0] = torch.sign(grid[0])
-    return grid
+    return grid_of(grid)
 
 
 def checkerboard():
     i = torch.arange(12)
-    return ((i[:, None, None] + i[:, None] + i) % 2 * 2.0 - 1.0).expand(7, 12, 12, 12).clone()
+    return grid_of(((i[:, None, None] + i[:, None] + i) % 2 * 2.0 - 1.0).expand(7, 12, 12, 12))
 
 
 def thin_sheet():
     grid = torch.ones(7, 16, 16, 16)
     grid[0, 3:13, 8, 3:13] = -0.05
-    return grid
+    return grid_of(grid)
 
 
 def touching_shells():
@@ -49,7 +56,7 @@ def touching_shells():
 
 
 def all_inside():
-    return -torch.ones(7, 8, 8, 8)
+    return grid_of(-torch.ones(7, 8, 8, 8))
 
 
 @pytest.mark.parametrize("make", [checkerboard, thin_sheet, touching_shells, all_inside])
@@ -75,7 +82,7 @@ def test_every_pattern_of_two_cells_is_closed():
     blocks[:, :3, :2, :2] = 1.0 - 2.0 * patterns.view(4096, 3, 2, 2)
     field = blocks.view(16, 16, 16, 5, 5, 5).permute(0, 3, 1, 4, 2, 5).reshape(80, 80, 80)
     for turned in (field, field.permute(1, 2, 0), field.permute(2, 0, 1)):
-        _, indices = mesh_of(turned.expand(7, 80, 80, 80).contiguous())
+        _, indices = mesh_of(Grid(turned.contiguous(), torch.zeros(6, 1, 1, 1)))
         assert is_closed(indices)
 
 
@@ -131,12 +138,12 @@ def test_a_groove_is_darker_than_the_top():
 def test_fixed_buffers_hold_the_same_surface():
     """Room to spare must change nothing, and too little room must show in the counts alone."""
     grid = random_grid(10, 3, smooth=1)
-    tight, roomy = extract(grid), extract(grid, Capacity(4000, 5000, 6000))
+    tight, roomy = surface_of(grid), surface_of(grid, Capacity(4000, 5000, 6000))
     _, vertices, quads = tight.counts.tolist()
     assert torch.equal(tight.counts, roomy.counts)
     assert torch.equal(tight.vertices[:vertices], roomy.vertices[:vertices])
     assert torch.equal(tight.triangles[: 2 * quads], roomy.triangles[: 2 * quads])
-    small = extract(grid, Capacity(20, 20, 20))
+    small = surface_of(grid, Capacity(20, 20, 20))
     assert small.counts[0] == tight.counts[0] > 20
     assert small.vertices.shape == (20, 24)
 
@@ -155,10 +162,10 @@ class OpNames(TorchDispatchMode):
 
 def test_extraction_never_waits_for_the_device():
     """Nothing whose shape depends on values, nothing read back, no constant copied over: it can be captured."""
-    grid = random_grid(8, 2, smooth=1)
-    extract(grid, Capacity(500, 500, 500))  # constants are made once
+    grid, capacities = random_grid(8, 2, smooth=1), [Capacity(500, 500, 500), Capacity(100, 100, 100)]
+    extract(levels_of_detail(grid.distance, 2), grid.look, capacities)  # constants are made once
     with OpNames() as names:
-        extract(grid, Capacity(500, 500, 500))
+        extract(levels_of_detail(grid.distance, 2), grid.look, capacities)
     waiting = {"_local_scalar_dense", "nonzero", "masked_select", "unique2", "_unique2", "bincount", "lift_fresh"}
     assert "nonzero_static" in names.seen
     assert not names.seen & waiting
@@ -167,32 +174,51 @@ def test_extraction_never_waits_for_the_device():
 def test_coarser_levels_are_smaller_and_keep_thin_parts():
     x, y, z = toy.axes()
     sheet = torch.stack([x.abs() - 0.4, y.abs() - 0.55 / 64, z.abs() - 0.4]).amax(0)
-    surfaces = SurfacePipeline(toy.ToyVae(), CPU).surfaces(toy.grid_of(sheet))
-    counts = [surfaces.level(i).triangles for i in range(3)]
-    assert surfaces.fits()
-    assert counts[0] > 3 * counts[1] > 9 * counts[2] > 0
-    assert all(is_closed(surfaces.level(i).indices) for i in range(3))
-    assert [g.shape[-1] for g in levels_of_detail(toy.grid_of(sheet))] == [64, 32, 16]
+    found = SurfacePipeline(toy.ToyVae(), CPU).surfaces(toy.grid_of(sheet))
+    levels = [surface.level() for surface in found.surfaces]
+    assert found.fits()
+    assert levels[0].triangles > 3 * levels[1].triangles > 9 * levels[2].triangles > 0
+    assert all(is_closed(level.indices) for level in levels)
+    assert [len(distance) for distance in levels_of_detail(toy.grid_of(sheet).distance)] == [64, 32, 16]
+
+
+def test_levels_that_go_through_together_do_not_disturb_each_other():
+    """Each is what it is alone, also in fixed buffers; only where it stands in the row rounds otherwise."""
+    for seed in range(3):
+        levels = [random_grid(size, seed, smooth).distance for size, smooth in ((12, 1), (12, 0), (7, 0), (3, 0))]
+        look, capacities = torch.rand(6, 5, 5, 5), [Capacity(3000, 4000, 4000)] * len(levels)
+        for distance, surface, fixed in zip(
+            levels, extract(levels, look), extract(levels, look, capacities), strict=True
+        ):
+            together, alone = surface.level(), extract([distance], look)[0].level()
+            assert np.array_equal(surface.counts, fixed.counts)
+            assert np.array_equal(together.vertices, fixed.level().vertices)
+            assert np.array_equal(together.indices, fixed.level().indices)
+            assert is_closed(together.indices)
+            np.testing.assert_allclose(together.vertices["position"], alone.vertices["position"], atol=1e-3)
+            assert (together.indices == alone.indices).mean() > 0.97  # some diagonals of flat quads turn
 
 
 def test_values_that_are_not_finite_do_not_crash():
     grid = random_grid(8, 1)
-    grid[0, 2:4] = float("nan")
-    grid[0, 5] = float("inf")
+    grid.distance[2:4] = float("nan")
+    grid.distance[5] = float("inf")
     assert is_closed(mesh_of(grid)[1])
 
 
 def test_a_grid_of_another_shape_is_refused():
-    with pytest.raises(ValueError, match="7, R, R, R"):
-        extract(torch.zeros(6, 8, 8, 8), Capacity(1, 1, 1))
+    with pytest.raises(ValueError, match="R, R, R"):
+        extract([torch.zeros(8, 8, 4)], torch.zeros(6, 4, 4, 4))
+    with pytest.raises(ValueError, match="6, L, L, L"):
+        extract([torch.zeros(8, 8, 8)], torch.zeros(7, 4, 4, 4))
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 def test_the_gpu_gives_the_same_topology():
     grid = random_grid(16, 5, smooth=1)
-    there = extract(grid.cuda(), Capacity(5000, 5000, 5000))
-    here = extract(grid, Capacity(5000, 5000, 5000))
+    there = surface_of(Grid(grid.distance.cuda(), grid.look.cuda()), Capacity(5000, 5000, 5000))
+    here = surface_of(grid, Capacity(5000, 5000, 5000))
     _, _, quads = here.counts.tolist()
     assert torch.equal(there.counts.cpu(), here.counts)
     assert is_closed(there.triangles[: 2 * quads].cpu().numpy().reshape(-1))

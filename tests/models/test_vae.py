@@ -36,12 +36,15 @@ def test_encode_and_decode_shapes_and_ranges() -> None:
     model = ShapeVAE(SMALL).eval()
     mean, logvar = model.encode(a_ball())
     assert mean.shape == logvar.shape == (1, 11, 4, 4, 4)
-    for resolution in (64, 32, 16):
-        grid = model.decode(mean, resolution)
-        assert grid.shape == (1, 7, resolution, resolution, resolution)
-        assert grid[:, 0].abs().max() <= 1
-        assert grid[:, 1:].min() >= 0
-        assert grid[:, 1:].max() <= 1
+    distance, look = model.fields(mean)
+    assert distance.shape == (1, 1, 64, 64, 64)
+    assert look.shape == (1, 6, 32, 32, 32)
+    grid = model.decode(mean)
+    assert grid.shape == (1, 7, 64, 64, 64)
+    assert torch.equal(grid[:, :1], distance)
+    assert distance.abs().max() <= 1
+    assert grid[:, 1:].min() >= 0
+    assert grid[:, 1:].max() <= 1
 
 
 def test_wrong_shapes_are_named() -> None:
@@ -50,8 +53,6 @@ def test_wrong_shapes_are_named() -> None:
         model.encode(torch.zeros(1, 7, 32, 32, 32))
     with pytest.raises(ValueError, match="latent"):
         model.decode(torch.zeros(1, 704))
-    with pytest.raises(ValueError, match="resolution"):
-        model.decode(torch.zeros(1, 11, 4, 4, 4), 48)
 
 
 def test_colours_are_kept_near_the_surface_alone() -> None:

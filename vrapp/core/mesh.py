@@ -1,8 +1,9 @@
 """The contracts of shape data: the grid that a decoder gives and the mesh that is drawn.
 
-Grid: float32 (7, R, R, R), axes (channel, x, y, z), R = 64 at full detail. Channel 0 is the TSDF in
-[-1, 1]: signed distance over ``TRUNCATION_VOXELS`` voxels of the 64-grid, positive outside. Channels
-1-3 are sRGB-encoded colour, 4 roughness, 5 metalness, 6 emission, all in [0, 1].
+Grid: two float32 tensors over the same cube, axes (channel,) x, y, z. Distance (R, R, R), R = 64 at full detail, is
+the TSDF in [-1, 1]: signed distance over ``TRUNCATION_VOXELS`` voxels of the 64-grid, positive outside. Look
+(6, L, L, L), L = 32 at full detail, is sRGB-encoded colour in channels 0-2, 3 roughness, 4 metalness, 5 emission, all
+in [0, 1]; it is only sampled, at the surfaces of all levels of detail.
 
 Object space: the grid's cube is [-0.5, 0.5]³ with x, y, z along the grid's x, y, z; voxel i's centre
 is at (i + 0.5)/R - 0.5. The object's longest side is about 56/64 of the cube. +Y is up, -Z… front is
@@ -16,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-GRID_CHANNELS = 7
-GRID_SIZE = 64
+LOOK_CHANNELS = 6
 TRUNCATION_VOXELS = 4.0
 LATENT_SHAPE = (11, 4, 4, 4)
 LATENT_DIM = 704

@@ -222,17 +222,17 @@ class ObjectMaker:
     def mesh(self, latent: np.ndarray, limits: GateLimits, count: int = LEVELS) -> Mesh | Reason:
         """The object of ``latent`` (704,) at its ``count`` finest levels, or why it may not be shown."""
         grid = self._pipeline.decode(torch.from_numpy(latent.reshape(1, *LATENT_SHAPE)))
-        if wrong := judge_grid(grid[0].cpu().numpy(), limits):
+        if wrong := judge_grid(grid.distance.cpu().numpy(), limits):
             return wrong
         surfaces = self._pipeline.surfaces(grid, count)
         if not surfaces.fits():
             return Reason.TOO_COMPLEX
-        finest, pieces = without_debris(surfaces.level(0), limits.debris_share)
+        finest, pieces = without_debris(surfaces.surfaces[0].level(), limits.debris_share)
         if wrong := judge_mesh(finest, pieces, limits):
             return wrong
         levels: list[MeshLevel] = [finest]
         for index in range(1, count):
-            level, left = without_debris(surfaces.level(index), limits.debris_share)
+            level, left = without_debris(surfaces.surfaces[index].level(), limits.debris_share)
             levels.append(level if left.count else levels[-1])  # too thin for this level: show the finer one
         position = np.ascontiguousarray(finest.vertices["position"])
         box = np.stack((position.min(0), position.max(0)))

@@ -100,7 +100,7 @@ class Pipelines:
         from skimage.measure import marching_cubes  # type: ignore[import-untyped,unused-ignore]
 
         z = torch.from_numpy(latent.reshape(1, *LATENT_SHAPE)).to(self.device)
-        grid = (self._quick if quick else self._model.vae).decode(z)[0].float().cpu().numpy()
+        grid = (self._quick if quick else self._model.vae).decode(z)[0].cpu().numpy()
         vertices, faces, normals, _ = marching_cubes(grid[0], 0.0)  # type: ignore[no-untyped-call]
         nearest = np.round(vertices).astype(int).T
         colour = grid[1:4, nearest[0], nearest[1], nearest[2]].T

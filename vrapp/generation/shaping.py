@@ -15,15 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vrapp.core.mesh import GRID_SIZE, LATENT_DIM, LATENT_SHAPE, LEVELS, VERTEX_DTYPE, Mesh, MeshLevel
+from vrapp.core.mesh import LATENT_DIM, LATENT_SHAPE, LEVELS, VERTEX_DTYPE, Mesh, MeshLevel
 from vrapp.generation import tidying
-from vrapp.generation.device import FIXED_CAPACITIES, Decoder, levels_of_detail
+from vrapp.generation.device import FIXED_CAPACITIES, Decoder, decoded
 from vrapp.generation.device_mesh import Copier, DeviceLevel
 from vrapp.generation.gate import GateLimits, GridFacts, MeshFacts, Reason
+from vrapp.generation.grid import Grid, levels_of_detail
 from vrapp.generation.lane import Lane, Mark, Work
 from vrapp.generation.maker import HULL_POINTS, hull_directions
-from vrapp.generation.surface import Capacity, Surface, extract
+from vrapp.generation.surface import Surface, extract
 from vrapp.generation.tidying import Tidied
+from vrapp.generation.topology import Capacity
 
 STAGING_SLOTS = 3
 
@@ -68,14 +70,14 @@ class Shaper:
         self._latent = torch.zeros(1, *LATENT_SHAPE, device=device)
         self._share = torch.zeros((), device=device)
         self._directions = torch.from_numpy(hull_directions()).to(device)
-        self._grids: list[Tensor] = []
-        self._surfaces: list[Surface | None] = [None] * LEVELS
+        self._grid: Grid | None = None
+        self._distances: list[Tensor] = []
+        self._surfaces: tuple[Surface, ...] = ()
         self._tidied: list[Tidied | None] = [None] * LEVELS
         self._record: Tensor | None = None
         self._slots = [self._new_slot() for _ in range(STAGING_SLOTS)]  # before captures: those wait for it
-        slices: list[Work] = [self._decode]
-        for level in range(LEVELS):
-            slices += [self._extracting(level), self._tidying(level)]
+        slices: list[Work] = [self._decode, self._extract]
+        slices += [self._tidying(level) for level in range(LEVELS)]
         slices.append(self._write_record)
         self._slices = [lane.captured(work) for work in slices]
         self._next: int | None = None  # slice of the shape that is begun
@@ -173,26 +175,22 @@ class Shaper:
     # The slices.
 
     def _decode(self) -> None:
-        grid = self._decoder.decode(self._latent, resolution=GRID_SIZE)[0].float()
-        self._grids = levels_of_detail(grid)
+        self._grid = decoded(self._decoder, self._latent)
+        self._distances = levels_of_detail(self._grid.distance)
 
-    def _extracting(self, level: int) -> Callable[[], None]:
-        def work() -> None:
-            self._surfaces[level] = extract(self._grids[level], self._capacities[level])
-
-        return work
+    def _extract(self) -> None:
+        assert self._grid is not None
+        self._surfaces = extract(self._distances, self._grid.look, self._capacities)
 
     def _tidying(self, level: int) -> Callable[[], None]:
         def work() -> None:
-            surface = self._surfaces[level]
-            assert surface is not None
-            self._tidied[level] = tidying.tidy(surface, self._capacities[level], self._share)
+            self._tidied[level] = tidying.tidy(self._surfaces[level], self._capacities[level], self._share)
 
         return work
 
     def _write_record(self) -> None:
         levels = [level for level in self._tidied if level is not None]
-        tsdf, finest = self._grids[0][0], levels[0]
+        tsdf, finest = self._distances[0], levels[0]
         inside = tsdf < 0
         faces = (inside[0], inside[-1], inside[:, 0], inside[:, -1], inside[:, :, 0], inside[:, :, -1])
         border = torch.stack([face.double().mean() for face in faces]).mean()

@@ -1,48 +1,34 @@
-"""Grid → closed triangle mesh, in torch, one code for CPU and CUDA.
+"""Distances and a look → closed triangle meshes, in torch, one code for CPU and CUDA.
 
-Manifold dual contouring: one vertex for each loop of the surface through a cell (``cases``), one quad
-for each grid edge that changes sign. Each mesh edge therefore has exactly two faces, whatever the
-field, and what lies beyond the grid counts as outside, so the mesh is closed.
+All levels of detail go through at once: on the CPU most of a coarse level's time would be the calls themselves, and
+CUDA takes as many kernels for three levels as for one.
 
 Nothing here waits for the device: shapes depend on the ``Capacity`` alone, the counts stay in a tensor,
-and rows past the counts are meaningless. So the whole can be captured in a CUDA graph. Without a capacity
+and rows past the counts are meaningless. So the whole can be captured in a CUDA graph. Without capacities
 everything fits exactly, which costs nothing on the CPU, as nobody waits there.
 
 Vectors lie by components, (3, N): three runs of numbers take a few operations each, where the CPU would take
 every three for themselves.
 
-Sources: Nielson 2004 (dual marching cubes), Ju et al. 2002 (placing by gradients), Wenger 2013
-(manifold splitting).
+Source: Ju et al. 2002 (dual contouring: placing by gradients); ``topology`` names those of the mesh.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vrapp.core.mesh import TRUNCATION_VOXELS
-from vrapp.generation import cases
+from vrapp.core.mesh import LOOK_CHANNELS, TRUNCATION_VOXELS, VERTEX_DTYPE, MeshLevel
+from vrapp.generation.topology import Capacity, Field, Topology, connect, constant, take, whole
 
-VERTEX_BYTES = 24
 _SHARPNESS = 0.02  # weight of staying at the mean crossing: lower is sharper, and noisier
 _SMOOTHINGS = 2  # of the shading normals
-_OUTSIDE = 1.0
-_ROW_BITS = 9  # of a row of the case tables
-_ROW_MASK = (1 << _ROW_BITS) - 1
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """Most cells, vertices and quads that the buffers hold."""
-
-    cells: int
-    vertices: int
-    quads: int
 
 
 @dataclass(frozen=True)
@@ -56,60 +42,17 @@ class Surface:
     triangles: Tensor
     counts: Tensor
 
-
-@dataclass(frozen=True)
-class _Tables:
-    edge_loop: Tensor  # (512·12,) int64, -1 not crossed
-    loop_count: Tensor  # (512,) int64
-    twice_passed: Tensor  # (256,) int64
-    lower_crossed: Tensor  # (512,) int64: bit a is set where the lowest corner's edge along axis a is crossed
-    quad_edge: Tensor  # (3, 4) int64: the shared edge's number in the four cells around it
-    quad_offset: Tensor  # (3, 4, 3) int64 xyz steps back to those cells
-    turned: Tensor  # (3, 3) int64: of the values along (the axis, the next, the one after) which are x, y, z
-
-
-@cache
-def _tables(device: torch.device) -> _Tables:
-    steps = torch.zeros(3, 4, 3, dtype=torch.int64)
-    edges = torch.zeros(3, 4, dtype=torch.int64)
-    for axis in range(3):
-        b, c = (axis + 1) % 3, (axis + 2) % 3
-        for k, (back_b, back_c) in enumerate(((1, 1), (0, 1), (0, 0), (1, 0))):  # CCW seen from +axis
-            steps[axis, k, b], steps[axis, k, c] = back_b, back_c
-            low, high = (back_b, back_c) if b < c else (back_c, back_b)
-            edges[axis, k] = 4 * axis + low + 2 * high
-    return _Tables(
-        torch.from_numpy(cases.EDGE_LOOP).flatten().to(device),
-        torch.from_numpy(cases.LOOP_COUNT).to(device),
-        torch.from_numpy(cases.TWICE_PASSED).to(device),
-        torch.from_numpy((cases.EDGE_LOOP[:, [0, 4, 8]] >= 0) @ np.array([1, 2, 4])).to(device),
-        edges.to(device),
-        steps.to(device),
-        torch.tensor([[(k - axis) % 3 for k in range(3)] for axis in range(3)], device=device),
-    )
-
-
-@cache
-def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """Made once per device: copying numbers there would wait, and break a graph's capture."""
-    return torch.tensor(values, device=device)
-
-
-def _take(values: Tensor, index: Tensor) -> Tensor:
-    """``values[index]`` for flat ``values``; on CPU several times as fast."""
-    return values.index_select(0, index.reshape(-1)).view(index.shape)
+    def level(self) -> MeshLevel:
+        """In main memory, cut to its counts. Waits for the device."""
+        _, vertices, quads = self.counts.tolist()
+        packed = self.vertices[:vertices].cpu().contiguous().numpy()
+        triangles = self.triangles[: 2 * quads].cpu().contiguous().numpy()
+        return MeshLevel(packed.reshape(-1).view(VERTEX_DTYPE), triangles.reshape(-1).view(np.uint32))
 
 
 def _take_each(vectors: Tensor, index: Tensor) -> Tensor:
-    """(3, *index.shape) of ``vectors`` (3, N), with one more of zeros behind the last."""
-    return torch.stack([_take(functional.pad(row, (0, 1)), index) for row in vectors])
-
-
-def _nonzero(mask: Tensor, size: int | None, unused: int) -> Tensor:
-    """Flat indices of what is set: all of it, or ``size``, filled up with ``unused``."""
-    if size is None:
-        return torch.nonzero(mask.view(-1)).view(-1)
-    return torch.nonzero_static(mask.view(-1), size=size, fill_value=unused).view(-1)
+    """(3, *index.shape) of ``vectors`` (3, N)."""
+    return torch.stack([take(row, index) for row in vectors])
 
 
 def _dot(u: Tensor, v: Tensor) -> Tensor:
@@ -128,124 +71,29 @@ def _unit(v: Tensor, least: float) -> Tensor:
     return v / _dot(v, v).sqrt_().clamp_(min=least)
 
 
-@dataclass(frozen=True)
-class _Field:
-    """The TSDF with one layer of outside around it, and the case of each cell."""
-
-    values: Tensor  # (S, S, S) float32, S = R + 2
-    cases: Tensor  # (N + 1,) uint8 of the N = (S - 1)³ cells; the last is a dummy, 0
-
-    @property
-    def nodes(self) -> int:
-        """S: samples along each axis."""
-        return self.values.shape[0]
-
-
-def _pad(tsdf: Tensor) -> _Field:
-    values = functional.pad(tsdf, (1, 1, 1, 1, 1, 1), value=_OUTSIDE)
-    inside = (values < 0).view(torch.uint8)
-    x = inside[:-1] | inside[1:] << 1
-    y = x[:, :-1] | x[:, 1:] << 2
-    case = y[:, :, :-1] | y[:, :, 1:] << 4
-    return _Field(values, functional.pad(case.flatten(), (0, 1)))
-
-
-@dataclass(frozen=True)
-class _Topology:
-    """Counts of cells, vertices and quads are C, V and Q: the capacity's, or the field's own."""
-
-    vertex_cell: Tensor  # (V,) int64
-    quad_vertices: Tensor  # (4, Q) int64, CCW seen from above the axis; V for unused ones
-    quad_slots: Tensor  # (4, Q) int64: where the quad stands in ``vertex_quads``, flattened
-    quad_cell: Tensor  # (Q,) int64: the cell that the crossed edge leaves from its lowest corner
-    quad_axis: Tensor  # (Q,) int64
-    quad_up: Tensor  # (Q,) bool: outside lies up the axis
-    vertex_quads: Tensor  # (V, 12) int64: the quads around each vertex, Q where there is none
-    counts: Tensor  # (3,) int64
-
-
-def _rows(field: _Field, cells: Tensor) -> Tensor:
-    """(C,) row of the case tables for each cell, with the pinched faces flipped."""
-    tables, side = _tables(cells.device), field.nodes - 1
-    case = _take(field.cases, cells).long()
-    face = _take(tables.twice_passed, case)
-    step = _constant((-side * side, side * side, -side, side, -1, 1, 0), cells.device)
-    beyond = (cells + _take(step, face)).clamp_(0, len(field.cases) - 1)
-    facing = _take(tables.twice_passed, _take(field.cases, beyond).long())
-    return case + cases.FLIPPED * ((face < cases.NO_FACE) & (facing == face ^ 1))
-
-
-def _connect(field: _Field, capacity: Capacity | None) -> _Topology:
-    """Number the vertices and find the four of each quad."""
-    tables, side, dummy = _tables(field.values.device), field.nodes - 1, len(field.cases) - 1
-    device = field.values.device
-    active = field.cases - 1 < 254  # neither 0 nor 255, as uint8 wraps
-    cells = _nonzero(active, None if capacity is None else capacity.cells + 1, dummy)
-    row = _rows(field, cells)
-    loops = _take(tables.loop_count, row)
-    last = loops.cumsum(0)
-    vertices = int(loops.sum()) if capacity is None else capacity.vertices
-    numbers = torch.arange(vertices, device=device)
-    vertex_cell = _take(cells, torch.searchsorted(last, numbers, right=True).clamp_(max=len(cells) - 1))
-    first_and_row = torch.empty(dummy + 1, dtype=torch.int64, device=device)  # read at active cells alone
-    first_and_row.scatter_(0, cells, last - loops << _ROW_BITS | row)
-
-    crossed = _take(tables.lower_crossed, row)[:, None] >> _constant((0, 1, 2), device) & 1  # (C, 3)
-    crossing = _nonzero(crossed, None if capacity is None else capacity.quads, 3 * (len(cells) - 1))
-    cell, axis = _take(cells, crossing // 3), crossing % 3
-    strides = _constant((side * side, side, 1), device)
-    steps = (tables.quad_offset * strides).sum(-1)  # (3, 4)
-    around = torch.stack([cell - _take(step, axis) for step in steps.T.contiguous()]).clamp_(min=0)  # (4, Q)
-    edge = torch.stack([_take(number, axis) for number in tables.quad_edge.T.contiguous()])  # (4, Q)
-    found = _take(first_and_row, around)
-    vertex = (found >> _ROW_BITS) + _take(tables.edge_loop, (found & _ROW_MASK) * 12 + edge)
-    if capacity is not None:
-        vertex = torch.where(cell < dummy, vertex, vertices).clamp_(0, vertices)
-
-    quads = len(crossing)
-    vertex_quads = torch.full(((vertices + 1) * 12,), quads, device=device)
-    slots = vertex * 12 + edge
-    vertex_quads.scatter_(0, slots.view(-1), torch.arange(quads, device=device).expand(4, -1).reshape(-1))
-    outward = (_take(field.cases, cell) & 1).bool()
-    counts = torch.stack((torch.count_nonzero(active), loops.sum(), crossed.sum()))
-    return _Topology(vertex_cell, vertex, slots, cell, axis, outward, vertex_quads.view(-1, 12)[:-1], counts)
-
-
-def _position(index: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
-    """x, y and z, (…) int64, of flat indices into a cube."""
-    column = index // side
-    x = column // side
-    return x, column - x * side, index - column * side
-
-
-def _crossings(field: _Field, topology: _Topology) -> tuple[Tensor, Tensor]:
+def _crossings(field: Field, topology: Topology) -> tuple[Tensor, Tensor]:
     """(3, Q) where the field is zero on each crossed edge, in node units, and its unit gradient there."""
-    nodes, axis = field.nodes, topology.quad_axis
-    values = field.values.flatten()
-    x, y, z = _position(topology.quad_cell, nodes - 1)
-    strides = _constant((nodes * nodes, nodes, 1), values.device)
-    along, beside, across = (_take(strides.roll(-k), axis) for k in range(3))  # the edge's axis and the others
-    node = (x * nodes + y) * nodes + z
-    ends = torch.stack((node, node + along)).clamp_(max=len(values) - 1)  # (2, Q)
-    low, high = _take(values, ends).unbind()
+    values, node, (x, y, z) = field.values, topology.quad_cell, field.strides
+    steps = take(whole((x, y, z, y, z, x, z, x, y), values.device), topology.quad_axis)
+    ends = torch.stack((node, node + steps[0]))  # (2, Q)
+    low, high = take(values, ends).unbind()
     share = (low / (low - high)).nan_to_num_(0.5).clamp_(0.0, 1.0)
-    steps = torch.stack((beside, across, -beside, -across))
-    around = _take(values, (ends[:, None] + steps).clamp_(0, len(values) - 1))  # (2, 4, Q)
-    start, end = (around[:, :2] - around[:, 2:]).unbind()
+    beside = steps[1:]
+    start, end = (take(values, ends[:, None] + beside) - take(values, ends[:, None] - beside)).unbind()  # (2, Q) each
     slope = torch.cat((2 * (high - low)[None], start + (end - start) * share))  # along the axis and the others
-    turned = _take(_tables(values.device).turned.view(-1), axis * 3 + _constant((0, 1, 2), values.device)[:, None])
-    gradient = slope.gather(0, turned)
-    position = torch.stack((x, y, z)) + share * (turned == 0)
+    gradient, along = topology.turned(slope)
+    position = torch.stack(field.position(node)) + share * along
     return position, _unit(gradient, 1e-12)
 
 
 def _sum_around(vertex_quads: Tensor, per_quad: Tensor, weight: Tensor | None = None) -> Tensor:
-    """(F, V) sums of (F, Q) over the quads around each vertex, weighted (V, 12), in a fixed order on every device."""
-    rows = functional.pad(per_quad, (0, 1)).T.contiguous()
+    """(F, V) sums of (F, Q) over the quads around each vertex, weighted (V, 8), in a fixed order on every device."""
+    rows = per_quad.new_zeros(per_quad.shape[1] + 1, len(per_quad))
+    rows[:-1] = per_quad.T
     return functional.embedding_bag(vertex_quads, rows, mode="sum", per_sample_weights=weight).T.contiguous()
 
 
-def _place(field: _Field, topology: _Topology, position: Tensor, normal: Tensor) -> Tensor:
+def _place(field: Field, topology: Topology, position: Tensor, normal: Tensor) -> Tensor:
     """(3, V) the point of each cell, in node units, that fits the tangent planes at its crossings best.
 
     Minimises Σ (n·(x - p))² + λ|x - mean p|² in closed form, then stays in the cell.
@@ -263,7 +111,7 @@ def _place(field: _Field, topology: _Topology, position: Tensor, normal: Tensor)
     d, e, f = xx * zz - zx * zx, xy * zx - xx * yz, xx * yy - xy * xy
     inverse = 1.0 / (xx * a + xy * b + zx * c)
     move = torch.stack((a * rx + b * ry + c * rz, b * rx + d * ry + e * rz, c * rx + e * ry + f * rz))
-    corner = torch.stack(_position(topology.vertex_cell, field.nodes - 1)).float()
+    corner = torch.stack(field.position(topology.vertex_cell)).float()
     return torch.clamp(mean + move * inverse, min=corner, max=corner + 1.0)
 
 
@@ -287,7 +135,7 @@ def _triangulate(vertices: Tensor, corners: Tensor, normal: Tensor) -> tuple[Ten
     return triangles.view(-1, 3), area
 
 
-def _normals(topology: _Topology, area: Tensor, gradient: Tensor) -> Tensor:
+def _normals(topology: Topology, area: Tensor, gradient: Tensor) -> Tensor:
     """(3, V) unit shading normals from the quads' area vectors and gradients (3, Q).
 
     A decoder's ripples are evened out by a mean over the quads around, in which those that face
@@ -302,27 +150,48 @@ def _normals(topology: _Topology, area: Tensor, gradient: Tensor) -> Tensor:
         a, b, c, d = corners.unbind(1)
         quad = _unit(a + b + c + d, 1e-6)
         agreement = _dot(corners, quad[:, None]).clamp_(min=0.0).square_().square_()  # (4, Q)
-        weight = normal.new_zeros((len(around) + 1) * 12)
+        weight = normal.new_zeros((len(around) + 1) * around.shape[1])
         weight.scatter_(0, topology.quad_slots.view(-1), (agreement * agreement.square()).view(-1))
-        normal = _unit(_sum_around(around, quad, weight.view(-1, 12)[:-1]), 1e-6)
+        normal = _unit(_sum_around(around, quad, weight.view(-1, around.shape[1])[:-1]), 1e-6)
     return normal
 
 
-def _sample(channels: Tensor, points: Tensor) -> Tensor:
-    """(C, …) trilinear samples of ``channels`` (C, R, R, R) at object-space ``points`` (3, …)."""
-    places = (2.0 * points).flip(0).reshape(3, -1).T
-    found = functional.grid_sample(
-        channels[None], places.view(1, 1, 1, -1, 3), padding_mode="border", align_corners=False
-    )
-    return found.view(channels.shape[0], *points.shape[1:])
+def _corners(points: Tensor, strides: tuple[int, int, int], count: int) -> tuple[Tensor, Tensor]:
+    """(8, N) indices of the samples around ``points`` (3, N), in steps between samples, and their trilinear weights.
+
+    There are ``count`` samples, beyond which no index goes, also where a point is none.
+    """
+    below = points.floor()
+    share = points - below
+    index = _dot(below, constant(tuple(map(float, strides)), points.device)[:, None]).long()  # exact below 2²⁴
+    x, y, z = strides
+    steps = whole((0, z, y, y + z, x, x + z, x + y, x + y + z), points.device)
+    wx, wy, wz = torch.stack((1.0 - share, share)).unbind(1)  # (2, N) each
+    weight = (wx[:, None] * wy)[:, :, None] * wz
+    return (index + steps[:, None]).clamp_(0, count - 1), weight.view(8, -1)
 
 
-def _occlusion(tsdf: Tensor, points: Tensor, normal: Tensor) -> Tensor:
+def _look_at(look: Tensor, points: Tensor) -> Tensor:
+    """(6, V) trilinear samples of ``look`` (6, L, L, L) at object-space ``points`` (3, V)."""
+    size = look.shape[-1]
+    places = ((points + 0.5) * size - 0.5).clamp_(0.0, size - 1.0)  # at the last sample the next one weighs nothing
+    index, weight = _corners(places, (size * size, size, 1), size**3)
+    rows = look.permute(1, 2, 3, 0).reshape(-1, len(look))
+    bags = index.T.contiguous()
+    return functional.embedding_bag(bags, rows, mode="sum", per_sample_weights=weight.T.contiguous()).T
+
+
+def _occlusion(field: Field, topology: Topology, place: Tensor, normal: Tensor) -> Tensor:
     """(V,) share of the sky seen, 0…1, from how soon the field along the normal (3, V) stops growing."""
-    device, reaches, weights = tsdf.device, (1.5, 3.5, 8.0), (0.35, 0.35, 0.3)
-    reach = _constant(reaches, device)[:, None]
-    probes = points[:, None] + normal[:, None] * (reach / tsdf.shape[-1])  # (3, 3 probes, V)
-    distance = _sample(tsdf[None], probes)[0] * TRUNCATION_VOXELS
+    device, reaches, weights = place.device, (1.5, 3.5, 8.0), (0.35, 0.35, 0.3)
+    reach = constant(reaches, device)[:, None]
+    probes = place[:, None] + normal[:, None] * reach  # (3, 3 probes, V)
+    for k, (start, end) in enumerate(pairwise(topology.vertex_starts)):
+        least, most = field.inner(k)
+        inner = probes[..., start:end]
+        torch.clamp(inner, constant(least, device)[:, None, None], constant(most, device)[:, None, None], out=inner)
+    index, weight = _corners(probes.view(3, -1), field.strides, len(field.values))
+    distance = (take(field.values, index) * weight).sum(0).view(3, -1) * TRUNCATION_VOXELS
     first, second, third = (distance / reach.clamp(max=TRUNCATION_VOXELS)).clamp_(0.0, 1.0).unbind()
     return first * weights[0] + second * weights[1] + third * weights[2]
 
@@ -337,23 +206,36 @@ def _pack(position: Tensor, normal: Tensor, look: Tensor, open_sky: Tensor) -> T
     return torch.cat((position.T.contiguous().view(torch.uint8), small), 1)
 
 
-def extract(grid: Tensor, capacity: Capacity | None = None) -> Surface:
-    """The surface of ``grid`` (7, R, R, R) float32 (``core.mesh``), on its device.
+def extract(
+    distances: Sequence[Tensor], look: Tensor, capacities: Sequence[Capacity] | None = None
+) -> tuple[Surface, ...]:
+    """The surface of each of ``distances`` (R, R, R), the finest first, on their device, looking as ``look``
+    (6, L, L, L) says; all float32 (``core.mesh``).
 
-    With a ``capacity`` nothing waits for the device: compare it with ``Surface.counts`` before using the result.
-    Without, the buffers are made as large as it takes, which asks the device. Values that are not finite give a
-    useless but closed mesh; the gate asks for them.
+    With ``capacities``, one for each, nothing waits for the device: compare them with ``Surface.counts`` before using
+    the result. Without, the buffers are made as large as it takes, which asks the device. Values that are not finite
+    give a useless but closed mesh; the gate asks for them. Raises ValueError for other shapes.
     """
-    if grid.ndim != 4 or grid.shape[0] != 7 or len(set(grid.shape[1:])) != 1:
-        raise ValueError(f"A grid is (7, R, R, R), not {tuple(grid.shape)}.")
-    field = _pad(grid[0])
-    topology = _connect(field, capacity)
+    for name, channels, given in [("(R, R, R)", (), d) for d in distances] + [("(6, L, L, L)", (LOOK_CHANNELS,), look)]:
+        *leading, x, y, z = given.shape
+        if tuple(leading) != channels or not x == y == z:
+            raise ValueError(f"Expected {name}, not {tuple(given.shape)}.")
+    field = Field.of(distances)
+    topology = connect(field, capacities)
     crossing, gradient = _crossings(field, topology)
     place = _place(field, topology, crossing, gradient)
     corners = torch.where(topology.quad_up, topology.quad_vertices, topology.quad_vertices.flip(0))
     triangles, area = _triangulate(place, corners, gradient)
     normal = _normals(topology, area, gradient)
-    position = (place - 0.5) / grid.shape[-1] - 0.5
-    look = _sample(grid[1:], position - normal * (0.7 / grid.shape[-1]))
-    packed = _pack(position, normal, look, _occlusion(grid[0], position, normal))
-    return Surface(packed, triangles, topology.counts)
+    open_sky = _occlusion(field, topology, place, normal)
+    position, depth = torch.empty_like(place), torch.empty_like(open_sky)
+    for k, (start, end) in enumerate(pairwise(topology.vertex_starts)):
+        origin = constant(field.origin(k), place.device)[:, None]
+        position[:, start:end] = (place[:, start:end] - origin) / len(distances[k]) - 0.5
+        depth[start:end].fill_(0.7 / len(distances[k]))
+    packed = _pack(position, normal, _look_at(look, position - normal * depth), open_sky)
+    vertices, quads = pairwise(topology.vertex_starts), pairwise(topology.quad_starts)
+    return tuple(
+        Surface(packed[first:end], triangles[2 * low : 2 * high] - first, counts)
+        for (first, end), (low, high), counts in zip(vertices, quads, topology.counts.unbind(), strict=True)
+    )

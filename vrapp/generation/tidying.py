@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vrapp.generation.surface import Capacity, Surface
+from vrapp.generation.surface import Surface
+from vrapp.generation.topology import Capacity
 
 #: Rounds of label spreading; each at least doubles how far a label gets along a chain, and reaches a ring farther.
 ROUNDS = 16

@@ -1,7 +1,7 @@
 """Weights of the object generator: one safetensors file, read and written without pickle.
 
-Tensors: `vae.*`, `prior.*`, `latent_mean` (704,), `latent_basis` (6, 704).  Metadata (strings, as the format
-asks): `schema`, `sha256` of all tensors, and `description`, a JSON object with the networks' settings, the
+Tensors: `vae.*`, `prior.*`, perhaps `critic.*`, `latent_mean` (704,), `latent_basis` (6, 704).  Metadata (strings, as
+the format asks): `schema`, `sha256` of all tensors, and `description`, a JSON object with the networks' settings, the
 categories, sampling defaults, the gate's thresholds and the card (training data, split, figures).
 `describe_weights` never imports torch.
 """
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vrapp.models.mixture import LatentMixture
+    from vrapp.models.plausibility import PlausibilityCritic
     from vrapp.models.prior import LatentPrior
     from vrapp.models.vae import ShapeVAE
 
@@ -63,6 +64,7 @@ class ObjectModel:
     latent_basis: NDArray[np.float32]  # (6, 704)
     gate: dict[str, Any]
     projections: int  # of a draw (`ShapeVAE.projected`) before it is decoded
+    critic: PlausibilityCritic | None = None  # whose threshold is in `gate`
 
     def draw(self, category: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
         """Latents (B, 11, 4, 4, 4) of category (B,) int64 and uniforms (B, 64, 11) in [0, 1), as they are decoded."""
@@ -87,6 +89,7 @@ def save_weights(
     card: Mapping[str, Any],
     gate: Mapping[str, Any],
     sampling: Mapping[str, float],
+    critic: PlausibilityCritic | None = None,
 ) -> str:
     """Write everything, networks as float16; returns the file's ``weights_hash``.
 
@@ -98,7 +101,8 @@ def save_weights(
         "latent_mean": np.ascontiguousarray(latent_mean, np.float32),
         "latent_basis": np.ascontiguousarray(latent_basis, np.float32),
     }
-    for prefix, network in (("vae", vae), ("prior", prior)):
+    networks: dict[str, Any] = {"vae": vae, "prior": prior} | ({"critic": critic} if critic else {})
+    for prefix, network in networks.items():
         for name, value in network.state_dict().items():
             kind = np.float32 if name in ("edges", "centres") else np.float16
             tensors[f"{prefix}.{name}"] = np.ascontiguousarray(value.detach().cpu().float().numpy(), kind)
@@ -108,6 +112,7 @@ def save_weights(
         "prior_kind": "mixture" if type(prior).__name__ == "LatentMixture" else "autoregressive",
         "categories": list(categories),
         "sampling": dict(sampling), "gate": dict(gate), "card": dict(card),
+        **({"critic": critic.config.as_dict()} if critic else {}),
     }  # fmt: skip
     metadata = {"schema": SCHEMA, "sha256": digest, "description": json.dumps(description, sort_keys=True)}
     try:
@@ -160,21 +165,24 @@ def load_weights(path: Path) -> ObjectModel:
     path = Path(path)
     known, description, entries, raw = _verified(path)
     try:
-        vae, prior = _networks(description, entries, raw)
+        vae, prior, critic = _networks(description, entries, raw)
         projections = max(0, int(description["sampling"].get("projections", 0)))
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0][:120]
         raise WeightsError(f"The weights {path} do not fit their networks ({reason}); {_REMEDY}.") from error
     return ObjectModel(
         vae, prior, known.categories, known.card, known.weights_hash, known.latent_mean, known.latent_basis,
-        known.gate, projections,
+        known.gate, projections, critic,
     )  # fmt: skip
 
 
-def _networks(description: dict[str, Any], entries: dict[str, _Entry], raw: bytes) -> tuple[ShapeVAE, Prior]:
+def _networks(
+    description: dict[str, Any], entries: dict[str, _Entry], raw: bytes
+) -> tuple[ShapeVAE, Prior, PlausibilityCritic | None]:
     import torch
 
     from vrapp.models.mixture import LatentMixture, MixtureConfig
+    from vrapp.models.plausibility import PlausibilityConfig, PlausibilityCritic
     from vrapp.models.prior import LatentPrior, PriorConfig
     from vrapp.models.vae import ShapeVAE, VaeConfig
 
@@ -187,7 +195,10 @@ def _networks(description: dict[str, Any], entries: dict[str, _Entry], raw: byte
         prior = LatentPrior(PriorConfig(**description["prior"]))
     if prior.config.categories != len(description["categories"]):
         raise ValueError("the prior's number of categories differs")
-    for prefix, network in (("vae.", vae), ("prior.", prior)):
+    critic = PlausibilityCritic(PlausibilityConfig(**description["critic"])) if "critic" in description else None
+    for prefix, network in (("vae.", vae), ("prior.", prior), ("critic.", critic)):
+        if network is None:
+            continue
         state = {}
         for name, entry in entries.items():
             if name.startswith(prefix):
@@ -200,7 +211,7 @@ def _networks(description: dict[str, Any], entries: dict[str, _Entry], raw: byte
     vae.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     sampling = {key: float(value) for key, value in description["sampling"].items() if key != "projections"}
     prior.set_sampling(**sampling)
-    return vae, prior
+    return vae, prior, critic
 
 
 def _read_header(path: Path) -> tuple[dict[str, str], dict[str, _Entry], int]:

@@ -180,24 +180,18 @@ class ShapeVAE(nn.Module):
         mean, logvar = self.encoder(*split_grid(grid))
         return mean, logvar
 
-    def decode(self, latent: Tensor, resolution: int = 64) -> Tensor:
-        """(B, 11, 4, 4, 4) float → (B, 7, R, R, R); channel 0 in [−1, 1], channels 1..6 in [0, 1].
-
-        `resolution` is 64, 32 or 16; the coarser ones average the finer, for distant levels of detail.
-        """
+    def fields(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 11, 4, 4, 4) float → distance (B, 1, 64, 64, 64) in [−1, 1] and look (B, 6, 32, 32, 32) in [0, 1]."""
         shape = (self.config.latent_channels, 4, 4, 4)
         if latent.dim() != 5 or tuple(latent.shape[1:]) != shape:
             raise ValueError(f"expected a latent (B, {shape[0]}, 4, 4, 4), got {tuple(latent.shape)}")
-        if resolution not in (16, 32, 64):
-            raise ValueError(f"resolution {resolution} is none of 16, 32, 64")
         raw, look = self.decoder(latent)
-        distance, look = raw.clamp(-1.0, 1.0), torch.sigmoid(look)
-        if resolution == 64:
-            look = functional.interpolate(look, scale_factor=2, mode="trilinear", align_corners=False)
-        else:
-            distance = functional.avg_pool3d(distance, 64 // resolution)
-            look = look if resolution == 32 else functional.avg_pool3d(look, 2)
-        return torch.cat([distance, look], 1)
+        return raw.clamp(-1.0, 1.0), torch.sigmoid(look)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """(B, 11, 4, 4, 4) float → one grid (B, 7, 64, 64, 64): the distance, and the look interpolated."""
+        distance, look = self.fields(latent)
+        return torch.cat([distance, functional.interpolate(look, scale_factor=2, mode="trilinear")], 1)
 
     def projected(self, latent: Tensor, times: int = 1) -> Tensor:
         """(B, 11, 4, 4, 4) decoded and encoded again, `times` times.
@@ -206,10 +200,9 @@ class ShapeVAE(nn.Module):
         auto-encoders as generative models"): what two halves of a latent leave torn grows together.
         """
         for _ in range(times):
-            raw, look = self.decoder(latent)
-            distance = raw.clamp(-1.0, 1.0)
-            mask = functional.avg_pool3d((distance.abs() < BAND).to(raw.dtype), 2)
-            latent = self.encoder(distance, torch.cat([torch.sigmoid(look) * mask, mask], 1))[0]  # colours stay at 32³
+            distance, look = self.fields(latent)
+            mask = functional.avg_pool3d((distance.abs() < BAND).to(distance.dtype), 2)
+            latent = self.encoder(distance, torch.cat([look * mask, mask], 1))[0]  # colours stay at 32³
         return latent
 
 

@@ -25,7 +25,6 @@ from torch import Tensor
 from vrapp.core import resources
 from vrapp.core.errors import InputFileError, OutputError, WeightsError
 from vrapp.generation.components import is_closed
-from vrapp.generation.device import SurfaceSet
 from vrapp.generation.surface import extract
 from vrapp.generation.weights import ObjectModel, load_weights
 from vrapp.training import contenders, metrics
@@ -207,7 +206,7 @@ def _wholeness(drawn: Drawn) -> dict[str, float]:
     some = torch.linspace(0, len(fields) - 1, min(MESHES, len(fields))).long()
     closed = []
     for grid in contenders.with_looks(Drawn(drawn.distance[some], None)):
-        closed.append(is_closed(SurfaceSet(grid, (extract(grid),), (None,)).level(0).indices))
+        closed.append(is_closed(extract([grid[0]], grid[1:])[0].level().indices))
     one_piece = [piece_count(field) == 1 for field in fields]
     return {"one_piece_share": float(np.mean(one_piece)), "closed_share": float(np.mean(closed))}
 

@@ -12,7 +12,6 @@ from scipy import ndimage
 from torch import Tensor
 
 from vrapp.generation.components import handles, without_debris
-from vrapp.generation.device import SurfaceSet
 from vrapp.generation.surface import extract
 from vrapp.generation.weights import save_weights
 from vrapp.models.mixture import LatentMixture
@@ -55,8 +54,8 @@ def piece_count(distance: NDArray[np.float32]) -> int:
 
 def handle_count(distance: Tensor) -> int:
     """Holes through the surface of distance (1, R, R, R) as the gate counts them."""
-    grid = torch.cat((distance, distance.new_zeros(6, *distance.shape[1:])))
-    finest, pieces = without_debris(SurfaceSet(grid, (extract(grid),), (None,)).level(0), DEBRIS_SHARE)
+    (surface,) = extract([distance[0]], distance.new_zeros(6, 1, 1, 1))
+    finest, pieces = without_debris(surface.level(), DEBRIS_SHARE)
     return handles(pieces.count, finest.vertex_count, finest.triangles)
 
 
