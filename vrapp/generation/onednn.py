@@ -14,17 +14,28 @@ _Network = TypeVar("_Network")
 
 class _OneDnnConv3d(nn.Module):
     """A convolution by oneDNN. torch itself takes its own slow loop for one small grid at a time, and oneDNN only
-    from batches of two on (a rule made for images): our decoder takes 80 ms that way, 43 ms by oneDNN."""
+    from batches of two on (a rule made for images): our decoder takes 80 ms that way, and 25 ms by oneDNN.
+
+    With channels last, and weights in oneDNN's own order, made once for each shape of grid, it takes 18 ms.
+    """
 
     def __init__(self, conv: nn.Conv3d) -> None:
         super().__init__()
         self._conv = conv
+        self._packed: dict[torch.Size, Tensor] = {}
 
     def forward(self, grid: Tensor) -> Tensor:
-        """(B, C, R, R, R) → (B, C', R', R', R')."""
-        c = self._conv
-        made: Tensor = torch.ops.aten.mkldnn_convolution(
-            grid, c.weight, c.bias, c.padding, c.stride, c.dilation, c.groups
+        """(B, C, R, R, R) → (B, C', R', R', R'), channels last."""
+        c, grid = self._conv, grid.contiguous(memory_format=torch.channels_last_3d)
+        weight = self._packed.get(grid.shape)
+        if weight is None:
+            plain = c.weight.detach().contiguous(memory_format=torch.channels_last_3d)
+            weight = torch.ops.mkldnn._reorder_convolution_weight(
+                plain, c.padding, c.stride, c.dilation, c.groups, list(grid.shape)
+            )
+            self._packed[grid.shape] = weight
+        made: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            grid, weight, c.bias, c.padding, c.stride, c.dilation, c.groups, "none", [], ""
         )
         return made
 
