@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from vrapp.core.mesh import MeshLevel
 
@@ -29,16 +27,27 @@ class Pieces:
 def pieces_of(level: MeshLevel) -> Pieces:
     """The connected pieces of ``level``."""
     corners = np.ascontiguousarray(level.indices.reshape(-1, 3).T.astype(np.int32))
-    one, two, three = corners
-    size = len(level.vertices)
-    links = coo_array(
-        (np.ones(2 * len(one), np.int8), (np.concatenate((one, two)), np.concatenate((two, three)))), (size, size)
-    )
-    links.has_canonical_format = True  # links may be there twice; to find them out takes longer than to follow them
-    count, label = connected_components(links.tocsr(), directed=False)
+    count, label = _labels(corners, len(level.vertices))
     area, volume = _areas_and_volumes(np.ascontiguousarray(level.vertices["position"].T), corners)
-    piece = label[one]
+    piece = label[corners[0]]
     return Pieces(label, np.bincount(piece, area, count), np.bincount(piece, volume, count))
+
+
+def _labels(corners: np.ndarray, size: int) -> tuple[int, np.ndarray]:
+    """How many pieces triangles ``corners`` (3, T) over ``size`` vertices make, and the piece of each vertex."""
+    one, two = np.concatenate((corners[0], corners[1])), np.concatenate((corners[1], corners[2]))
+    root = numbers = np.arange(size)
+    while len(one):
+        # Each follows a lower neighbour, to one that has none; what links those that are left goes into another round.
+        lower = numbers.copy()
+        lower[np.maximum(one, two)] = np.minimum(one, two)
+        while not np.array_equal(farther := lower.take(lower), lower):
+            lower = farther
+        root, one, two = lower.take(root), lower.take(one), lower.take(two)
+        apart = np.flatnonzero(one != two)
+        one, two = one.take(apart), two.take(apart)
+    number = np.cumsum(root == numbers) - 1
+    return int(number[-1]) + 1 if size else 0, number.take(root)
 
 
 def _areas_and_volumes(position: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -95,7 +95,7 @@ _DIRECTIONS = hull_directions()
 def support_points(position: np.ndarray) -> np.ndarray:
     """(≤ 48, 3) float32 the points of ``position`` (V, 3) that reach farthest in 48 directions."""
     reach = torch.from_numpy(_DIRECTIONS) @ torch.from_numpy(position).T  # torch: on this process's threads
-    return np.ascontiguousarray(position[np.unique(reach.argmax(1).numpy())])
+    return np.ascontiguousarray(position[np.unique(reach.numpy().argmax(1))])
 
 
 class ObjectMaker:
