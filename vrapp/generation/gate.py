@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -28,6 +29,7 @@ class Reason(StrEnum):
     TORN = "torn"  # more holes through it than its kind has
     TOO_SMALL = "too small"
     TOO_THIN = "too thin"
+    IMPLAUSIBLE = "implausible"  # the critic takes it for a draw
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,13 @@ class GateLimits:
     border_share: float = 0.02  # of the grid's outermost voxels that are inside
     longest_side_least: float = 0.35
     thickness_least: float = 0.004  # volume over half the area
+    plausibility_least: float = -math.inf  # of the critic's logit
 
     def mild(self) -> GateLimits:
         """For what somebody shapes with their own hands: it may be odd, but not in pieces."""
         return replace(
             self, border_share=2 * self.border_share, longest_side_least=self.longest_side_least / 2,
-            thickness_least=self.thickness_least / 2, handles=GateLimits().handles,
+            thickness_least=self.thickness_least / 2, handles=GateLimits().handles, plausibility_least=-math.inf,
         )  # fmt: skip
 
     @staticmethod
@@ -68,11 +71,12 @@ class GateLimits:
 
 @dataclass(frozen=True)
 class GridFacts:
-    """What is asked of a field: ``inside`` voxels, and the share of the outermost ones that are."""
+    """What is asked of a field: ``inside`` voxels, the share of the outermost ones that are, the critic's logit."""
 
     finite: bool
     inside: int
     border_share: float
+    plausibility: float = math.inf
 
     def wrong(self, limits: GateLimits) -> Reason | None:
         """The first reason against it."""
@@ -80,6 +84,7 @@ class GridFacts:
             Reason.NOT_FINITE: not self.finite,
             Reason.EMPTY: self.inside == 0,
             Reason.CUT_BY_ITS_BOX: self.border_share > limits.border_share,
+            Reason.IMPLAUSIBLE: self.plausibility < limits.plausibility_least,
         }
         return next((reason for reason, failed in checks.items() if failed), None)
 
@@ -112,12 +117,12 @@ class MeshFacts:
         return next((reason for reason, failed in checks.items() if failed), None)
 
 
-def judge_grid(tsdf: np.ndarray, limits: GateLimits) -> Reason | None:
+def judge_grid(tsdf: np.ndarray, limits: GateLimits, plausibility: float = math.inf) -> Reason | None:
     """What can be told from the field (R, R, R) before any mesh is made. None: nothing is wrong."""
     inside = tsdf < 0
     faces = [inside[0], inside[-1], inside[:, 0], inside[:, -1], inside[:, :, 0], inside[:, :, -1]]
     border_share = float(np.mean([face.mean() for face in faces]))
-    return GridFacts(bool(np.isfinite(tsdf).all()), int(inside.sum()), border_share).wrong(limits)
+    return GridFacts(bool(np.isfinite(tsdf).all()), int(inside.sum()), border_share, plausibility).wrong(limits)
 
 
 def judge_mesh(level: MeshLevel, pieces: Pieces, limits: GateLimits) -> Reason | None:

@@ -18,6 +18,7 @@ from vrapp.models.mixture import LatentMixture
 from vrapp.models.prior import LatentPrior
 from vrapp.models.vae import ShapeVAE
 from vrapp.training.shape_data import ShapeData
+from vrapp.training.train_critic import JudgedCritic
 
 BASIS_SIZE = 6
 MODELS_FOR_THE_GATE = 16  # of each category: enough for percentiles, half a minute on one core
@@ -102,11 +103,16 @@ def export_weights(
     shapes: ShapeData,
     card: dict[str, Any],
     sampling: dict[str, float],
+    judged: JudgedCritic | None = None,
 ) -> str:
     """Write the weights file of a VAE that gives the training models these means (N, 11, 4, 4, 4); returns its hash."""
     mean, basis = latent_basis(means)
     gate = gate_limits(vae, means, shapes)
-    return save_weights(out, vae, prior, shapes.categories, mean, basis, card, gate, sampling)
+    if judged is not None:
+        gate["default"]["plausibility_least"] = judged.threshold
+        card = card | {"critic": {"auc": round(judged.auc, 3), "draws_refused": round(judged.draws_refused, 3)}}
+    critic = judged.critic if judged else None
+    return save_weights(out, vae, prior, shapes.categories, mean, basis, card, gate, sampling, critic)
 
 
 def data_card(shapes: ShapeData, sources: str, split: str) -> dict[str, Any]:

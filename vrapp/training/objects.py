@@ -21,6 +21,7 @@ from vrapp.training.peers import Peers
 from vrapp.training.shape_data import ShapeData, cached_shapes
 from vrapp.training.sources import list_objects, sources_hash
 from vrapp.training.split import load_or_make_split
+from vrapp.training.train_critic import train_critic
 from vrapp.training.train_gan import SHARPENED, GanTraining, sharpen_decoder
 from vrapp.training.train_prior import CHECKPOINT as PRIOR
 from vrapp.training.train_prior import PriorTraining, encode_proportions, encode_shapes, train_prior
@@ -88,13 +89,18 @@ def train_objects(
     say(f"{len(shapes)} models to train on, {len(held_out)} to check, {len(split['test'])} kept for tests")
     vae = _trained_vae(shapes, held_out, work, settings, say)
     prior, figures, means = _fit_prior(vae, shapes, held_out, work, settings, say)
+    judged = train_critic(
+        vae, prior, PROJECTIONS, (means, shapes.category), (encode_proportions(vae, held_out), held_out.category),
+        len(categories),
+    )  # fmt: skip
+    say(f"critic: {judged.auc:.3f} of held-out models found likelier than draws; {judged.draws_refused:.0%} refused")
     test = cached_shapes(work, baked, split["test"], categories)
     found = reconstruction_iou(vae, test)
     figures["test_iou"] = sum(found) / len(found) if found else math.nan
     card = data_card(shapes, sources_hash(baked.sources), split["hash"])
     card["figures"] = figures
     sampling = (SAMPLING if settings.autoregressive else {}) | {"projections": PROJECTIONS}
-    digest = export_weights(out, vae, prior, means, shapes, card, sampling)
+    digest = export_weights(out, vae, prior, means[:, 0], shapes, card, sampling, judged)
     say(f"wrote {out} ({out.stat().st_size / 2**20:.1f} MiB), test IoU {figures['test_iou']:.3f}")
     return TrainingReport(out, digest, len(shapes), categories, baked.left_out, figures)
 
@@ -158,13 +164,13 @@ def _fit_prior(
     vae: ShapeVAE, shapes: ShapeData, held_out: ShapeData, work: Path, settings: ObjectTraining,
     say: Callable[[str], None],
 ) -> tuple[LatentPrior | LatentMixture, dict[str, float], Tensor]:  # fmt: skip
-    """The prior, its figures, and the training models' means (N, 11, 4, 4, 4)."""
+    """The prior, its figures, and the training models' means (N, V, 11, 4, 4, 4), as they are and in variants."""
     started = time.monotonic()
     if not settings.autoregressive:
         means = encode_proportions(vae, shapes)
         mixture = LatentMixture(MixtureConfig(len(shapes.categories), len(shapes), means.shape[1]))
         mixture.fit(means, shapes.category)
-        return mixture, {}, means[:, 0]
+        return mixture, {}, means
     latents = encode_shapes(vae, shapes, settings.variants, settings.seed)
     checks = encode_shapes(vae, held_out, 1, settings.seed)
     config = PriorConfig(
@@ -177,4 +183,4 @@ def _fit_prior(
     budget = max(1.0, settings.seconds * settings.prior_share - (time.monotonic() - started))
     plan = replace(settings.prior, seconds=budget, seed=settings.seed)
     prior, figures = train_prior(latents, checks, config, plan, work, _teller(say, "prior"))
-    return prior, figures, latents.mean[:, 0]
+    return prior, figures, latents.mean
