@@ -17,7 +17,7 @@ from vrapp.core.mesh import LEVELS
 from vrapp.display.offscreen import OffscreenDisplay
 from vrapp.render.arena import MeshArena
 
-OBJECTS = 40
+OBJECTS = 24
 ROUNDS = 3
 WARM_UP = 5
 THREADS = 2
