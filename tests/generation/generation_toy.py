@@ -28,6 +28,7 @@ class ToyModel:
     latent_basis: np.ndarray = field(default_factory=lambda: np.eye(6, 704, dtype=np.float32))
     gate: dict[str, Any] = field(default_factory=dict)
     projections: int = 0
+    critic: Any = None
 
 
 def axes(resolution: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from generation_shapes import tetrahedra
@@ -95,6 +97,8 @@ def test_fields_are_judged_before_meshes():
     assert judge_grid(field, LIMITS) is Reason.EMPTY
     field[2:6, 2:6, 2:6] = -1
     assert judge_grid(field, LIMITS) is None
+    assert judge_grid(field, replace(LIMITS, plausibility_least=-1.0), -1.5) is Reason.IMPLAUSIBLE
+    assert judge_grid(field, replace(LIMITS, plausibility_least=-1.0).mild(), -1.5) is None
     field[:, 3:6, 3:6] = -1
     assert judge_grid(field, LIMITS) is Reason.CUT_BY_ITS_BOX
     field[4, 4, 4] = np.nan

@@ -95,3 +95,25 @@ def test_a_draw_goes_through_the_network_as_often_as_the_weights_say_and_a_given
     np.testing.assert_allclose(np.delete(twice.latent, 3), np.delete(plain.latent, 3) / 4, rtol=1e-6)
     given = GenerationRequest(4, 7, Steering(BOX), latent=plain.latent)
     np.testing.assert_array_equal(made_of(2).make(given).shown.latent, plain.latent)
+
+
+def test_what_the_critic_finds_implausible_is_drawn_again_but_not_in_hands():
+    def fatness(distance, category):
+        assert distance.shape == (1, 1, 64, 64, 64)
+        assert category.tolist() == [BOX]
+        return (distance < 0).float().mean((1, 2, 3, 4))
+
+    def made_of(least):
+        gate = {"default": {"plausibility_least": least}}
+        model = toy.ToyModel(toy.ToyVae(), toy.ToyPrior(), gate=gate, critic=fatness)
+        return ObjectMaker(model, torch.device("cpu"))
+
+    anything = made_of(-1.0).make(request(3))
+    assert anything.rejected == ()
+    fat = anything.shown.mesh
+    share = float(np.prod(fat.box[1] - fat.box[0]))
+    pickier = made_of(share * 1.1).make(request(3))
+    assert set(pickier.rejected) == {Reason.IMPLAUSIBLE}
+    assert np.prod(pickier.shown.mesh.box[1] - pickier.shown.mesh.box[0]) > share
+    given = GenerationRequest(4, 7, Steering(BOX), latent=anything.shown.latent)
+    assert made_of(share * 1.1).make(given).shown is not None

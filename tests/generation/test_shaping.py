@@ -103,12 +103,24 @@ def shaper():
         yield Shaper(TwoBalls(), HostLane(), NoCopier(), capacities)
 
 
+def test_the_critics_word_comes_back_with_the_shape():
+    capacities = (Capacity(4500, 4500, 4500), Capacity(1300, 1300, 1300), Capacity(400, 400, 400))
+
+    def by_category(distance, category):
+        return category.float() - 2.0 + 0.0 * distance.sum()
+
+    shaper = Shaper(TwoBalls(), HostLane(), NoCopier(), capacities, critic=by_category)
+    limits = GateLimits(plausibility_least=0.0)
+    assert shaped(shaper, latent_of(0.2), limits, category=1) is Reason.IMPLAUSIBLE
+    assert isinstance(shaped(shaper, latent_of(0.2), limits, category=3), Mesh)
+
+
 def latent_of(radius: float) -> np.ndarray:
     return np.full(LATENT_DIM, radius, np.float32)
 
 
-def shaped(shaper: Shaper, latent: np.ndarray, limits: GateLimits, levels: int = 3) -> Mesh | Reason:
-    shaper.begin(latent, limits.debris_share)
+def shaped(shaper: Shaper, latent: np.ndarray, limits: GateLimits, levels: int = 3, category: int = 0) -> Mesh | Reason:
+    shaper.begin(latent, limits.debris_share, category)
     slot = None
     while slot is None:
         slot = shaper.step()

@@ -12,6 +12,7 @@ import torch
 
 from vrapp.core.errors import WeightsError
 from vrapp.generation.weights import describe_weights, load_weights, save_weights
+from vrapp.models.plausibility import PlausibilityConfig, PlausibilityCritic
 from vrapp.models.prior import LatentPrior, PriorConfig
 from vrapp.models.vae import ShapeVAE, VaeConfig
 
@@ -43,6 +44,21 @@ def test_round_trip(weights: Path) -> None:
     latent = model.prior.sample(torch.tensor([1]), uniforms)
     torch.testing.assert_close(model.draw(torch.tensor([1]), uniforms), model.vae.projected(latent))
     assert model.vae.decode(latent).shape == (1, 7, 64, 64, 64)
+    assert model.critic is None
+
+
+def test_a_critic_comes_back(weights: Path, tmp_path: Path) -> None:
+    model = load_weights(weights)
+    torch.manual_seed(1)
+    critic = PlausibilityCritic(PlausibilityConfig(2, hidden=8)).eval()
+    critic.set_scale(torch.rand(9, 11))
+    path = tmp_path / "with_critic.safetensors"
+    basis = model.latent_mean, model.latent_basis
+    save_weights(path, model.vae, model.prior, CATEGORIES, *basis, {}, {}, {}, critic)
+    shape, category = torch.rand(1, 1, 64, 64, 64) * 2 - 1, torch.tensor([1])
+    found = load_weights(path).critic
+    assert found is not None
+    torch.testing.assert_close(found(shape, category), critic(shape, category), rtol=0.01, atol=0.01)
 
 
 def test_describing_does_not_load_torch(weights: Path) -> None:

@@ -171,7 +171,7 @@ class DeviceGenerator:
             return False
         wanted = self._at_work = waiting.popleft()
         assert wanted.latent is not None
-        self._shaper.begin(wanted.latent, self._limits_of(wanted).debris_share)
+        self._shaper.begin(wanted.latent, self._limits_of(wanted).debris_share, wanted.request.steering.category)
         return True
 
     def _limits_of(self, wanted: _Wanted) -> GateLimits:

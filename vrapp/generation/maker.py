@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -35,6 +36,13 @@ class Prior(Protocol):
 
     def uniforms_of(self, latent: Tensor, category: Tensor, temperature: float) -> Tensor:
         """The inverse of ``sample``."""
+
+
+class Critic(Protocol):
+    """What is used here of ``models.plausibility.PlausibilityCritic``."""
+
+    def __call__(self, distance: Tensor, category: Tensor) -> Tensor:
+        """Distances (B, 1, 64³) and categories (B,) int64 → logits (B,)."""
 
 
 class Model(Protocol):
@@ -71,6 +79,10 @@ class Model(Protocol):
     @property
     def projections(self) -> int:
         """How often a draw is decoded and encoded again before it is judged."""
+
+    @property
+    def critic(self) -> Critic | None:
+        """Says how plausible a shape is for its category, if the weights have one."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +169,7 @@ class ObjectMaker:
             latents = self._draw([(request, attempt) for attempt in attempts]) if rejected else [first]
             for drawn in latents:
                 latent = self._pipeline.projected(drawn, self._model.projections)
-                mesh = self.mesh(latent, self._limits[category])
+                mesh = self.mesh(latent, self._limits[category], category=category)
                 if isinstance(mesh, Reason):
                     rejected.append(mesh)
                     continue
@@ -219,10 +231,16 @@ class ObjectMaker:
             score -= 2.0 * steering.nearness * _standardised(distance)
         return score
 
-    def mesh(self, latent: np.ndarray, limits: GateLimits, count: int = LEVELS) -> Mesh | Reason:
-        """The object of ``latent`` (704,) at its ``count`` finest levels, or why it may not be shown."""
+    def mesh(
+        self, latent: np.ndarray, limits: GateLimits, count: int = LEVELS, category: int | None = None
+    ) -> Mesh | Reason:
+        """The object of ``latent`` (704,) at its ``count`` finest levels, or why it may not be shown.
+
+        The critic is asked where ``category`` is given.
+        """
         grid = self._pipeline.decode(torch.from_numpy(latent.reshape(1, *LATENT_SHAPE)))
-        if wrong := judge_grid(grid.distance.cpu().numpy(), limits):
+        plausibility = math.inf if category is None else self._plausibility(grid.distance, category)
+        if wrong := judge_grid(grid.distance.cpu().numpy(), limits, plausibility):
             return wrong
         surfaces = self._pipeline.surfaces(grid, count)
         if not surfaces.fits():
@@ -237,6 +255,13 @@ class ObjectMaker:
         position = np.ascontiguousarray(finest.vertices["position"])
         box = np.stack((position.min(0), position.max(0)))
         return Mesh(tuple(levels), box, support_points(position))
+
+    @torch.inference_mode()
+    def _plausibility(self, distance: Tensor, category: int) -> float:
+        critic = self._model.critic
+        if critic is None:
+            return math.inf
+        return float(critic(distance[None, None].cpu(), torch.tensor([category])))
 
 
 def _normal(uniform: Tensor) -> Tensor:

@@ -64,4 +64,5 @@ def cuda_shaper(model: ObjectModel, ctx: Any) -> Shaper:
 
     lane = CudaLane(torch.device("cuda", 0))
     copier = open_copier(ctx, lane.stream.cuda_stream)
-    return Shaper(model.vae.to(lane.device).eval(), lane, copier)
+    critic = model.critic.to(lane.device) if model.critic else None
+    return Shaper(model.vae.to(lane.device).eval(), lane, copier, critic=critic)

@@ -22,7 +22,7 @@ from vrapp.generation.device_mesh import Copier, DeviceLevel
 from vrapp.generation.gate import GateLimits, GridFacts, MeshFacts, Reason
 from vrapp.generation.grid import Grid, levels_of_detail
 from vrapp.generation.lane import Lane, Mark, Work
-from vrapp.generation.maker import HULL_POINTS, hull_directions
+from vrapp.generation.maker import HULL_POINTS, Critic, hull_directions
 from vrapp.generation.surface import Surface, extract
 from vrapp.generation.tidying import Tidied
 from vrapp.generation.topology import Capacity
@@ -33,7 +33,7 @@ STAGING_SLOTS = 3
 RECORD_DTYPE = np.dtype(
     [
         ("counts", "<i8", (LEVELS, 5)),  # ``Tidied.counts``
-        ("grid", "<f8", 3),  # finite, inside voxels, share of the border
+        ("grid", "<f8", 4),  # finite, inside voxels, share of the border, the critic's logit
         ("sums", "<f8", 2),  # area, volume
         ("box", "<f4", (2, 3)),
         ("hull", "<f4", (HULL_POINTS, 3)),
@@ -60,15 +60,17 @@ class Shaper:
     """
 
     def __init__(
-        self, decoder: Decoder, lane: Lane, copier: Copier, capacities: Sequence[Capacity] = FIXED_CAPACITIES
-    ) -> None:
-        self._decoder, self._lane, self._copier = decoder, lane, copier
+        self, decoder: Decoder, lane: Lane, copier: Copier, capacities: Sequence[Capacity] = FIXED_CAPACITIES,
+        critic: Critic | None = None,
+    ) -> None:  # fmt: skip
+        self._decoder, self._lane, self._copier, self._critic = decoder, lane, copier, critic
         self._capacities = tuple(capacities)
         device = lane.device
         # One for each shape that may be on its way: the device reads it in its own time.
         self._latents_host = deque(lane.host_buffer(4 * LATENT_DIM) for _ in range(STAGING_SLOTS + 1))
         self._latent = torch.zeros(1, *LATENT_SHAPE, device=device)
         self._share = torch.zeros((), device=device)
+        self._category = torch.zeros(1, dtype=torch.int64, device=device)
         self._directions = torch.from_numpy(hull_directions()).to(device)
         self._grid: Grid | None = None
         self._distances: list[Tensor] = []
@@ -99,8 +101,8 @@ class Shaper:
         """Whether another shape may be begun: none is, and a slot is free for it."""
         return self._next is None and any(slot.end is None for slot in self._slots)
 
-    def begin(self, latent: np.ndarray, debris_share: float) -> None:
-        """Start on ``latent`` (704,)."""
+    def begin(self, latent: np.ndarray, debris_share: float, category: int = 0) -> None:
+        """Start on ``latent`` (704,); the critic, where there is one, judges it as one of ``category``."""
         if not self.can_begin:
             raise RuntimeError("A shape is begun already, or all staging slots are taken.")
         self._latents_host.rotate()
@@ -110,6 +112,7 @@ class Shaper:
         def put() -> None:
             self._latent.copy_(source, non_blocking=True)
             self._share.fill_(debris_share)
+            self._category.fill_(category)
 
         self._lane.run(put)
         self._next = 0
@@ -194,7 +197,10 @@ class Shaper:
         inside = tsdf < 0
         faces = (inside[0], inside[-1], inside[:, 0], inside[:, -1], inside[:, :, 0], inside[:, :, -1])
         border = torch.stack([face.double().mean() for face in faces]).mean()
-        grid = torch.stack((torch.isfinite(tsdf).all().double(), inside.sum().double(), border))
+        told = border.new_full((), torch.inf)
+        if self._critic is not None:
+            told = self._critic(tsdf[None, None], self._category)[0].double()
+        grid = torch.stack((torch.isfinite(tsdf).all().double(), inside.sum().double(), border, told))
         box = tidying.box_of(finest)
         parts = (
             torch.stack([level.counts for level in levels]), grid, finest.sums, box,
@@ -230,8 +236,8 @@ class Shaper:
 
 def judge_record(record: np.void, limits: GateLimits) -> Reason | None:
     """The gate over what came back. That the surface is closed follows from how it is extracted (and is tested)."""
-    finite, inside, border_share = record["grid"].tolist()
-    grid = GridFacts(bool(finite), int(inside), border_share)
+    finite, inside, border_share, plausibility = record["grid"].tolist()
+    grid = GridFacts(bool(finite), int(inside), border_share, plausibility)
     if wrong := grid.wrong(limits):
         return wrong
     if record["counts"][:, 3:].any():  # a buffer ran over, or pieces too winding to be told apart
