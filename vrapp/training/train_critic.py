@@ -82,10 +82,11 @@ def _fit(
     critic: PlausibilityCritic, known: Tensor, labels: Tensor, truth: Tensor, plan: CriticTraining, rng: torch.Generator
 ) -> None:
     optimiser = torch.optim.AdamW(critic.parameters(), plan.rate, weight_decay=plan.weight_decay)
-    order = torch.cat([torch.randperm(len(known), generator=rng) for _ in range(plan.passes)]).split(plan.batch)
-    for step, index in enumerate(order):
+    order = torch.cat([torch.randperm(len(known), generator=rng) for _ in range(plan.passes)])
+    batches = torch.split(order, plan.batch)
+    for step, index in enumerate(batches):
         for group in optimiser.param_groups:
-            group["lr"] = plan.rate * 0.5 * (1 + math.cos(math.pi * step / len(order)))
+            group["lr"] = plan.rate * 0.5 * (1 + math.cos(math.pi * step / len(batches)))
         loss = functional.binary_cross_entropy_with_logits(critic.judge(known[index], labels[index]), truth[index])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -101,11 +102,14 @@ def _sides(
     latents, labels = models
     latents = latents[torch.arange(len(labels)), torch.randint(latents.shape[1], (len(labels),), generator=rng)]
     uniforms = torch.rand(len(labels), 64, latents.shape[1], generator=rng)
-    draws = [prior.sample(c, u, plan.temperature) for c, u in zip(labels.split(64), uniforms.split(64), strict=True)]
+    draws = [
+        prior.sample(c, u, plan.temperature)
+        for c, u in zip(torch.split(labels, 64), torch.split(uniforms, 64), strict=True)
+    ]
     return _figures(vae, latents, projections), _figures(vae, torch.cat(draws), projections), labels
 
 
 def _figures(vae: ShapeVAE, latents: Tensor, projections: int) -> Tensor:
     """(N, 11) of latents (N, 11, 4, 4, 4) as they are shown."""
-    fields = (vae.decoder(vae.projected(some, projections))[0] for some in latents.split(_TOGETHER))
+    fields = (vae.decoder(vae.projected(some, projections))[0] for some in torch.split(latents, _TOGETHER))
     return torch.cat([figures(halved(field.clamp(-1.0, 1.0))) for field in fields])
