@@ -82,7 +82,7 @@ def test_every_pattern_of_two_cells_is_closed():
     blocks[:, :3, :2, :2] = 1.0 - 2.0 * patterns.view(4096, 3, 2, 2)
     field = blocks.view(16, 16, 16, 5, 5, 5).permute(0, 3, 1, 4, 2, 5).reshape(80, 80, 80)
     for turned in (field, field.permute(1, 2, 0), field.permute(2, 0, 1)):
-        _, indices = mesh_of(Grid(turned.contiguous(), torch.zeros(6, 1, 1, 1)))
+        _, indices = mesh_of(Grid(turned.contiguous(), torch.zeros(6, 2, 2, 2)))
         assert is_closed(indices)
 
 

@@ -157,28 +157,33 @@ def _normals(topology: Topology, area: Tensor, gradient: Tensor) -> Tensor:
 
 
 def _corners(points: Tensor, strides: tuple[int, int, int], count: int) -> tuple[Tensor, Tensor]:
-    """(8, N) indices of the samples around ``points`` (3, N), in steps between samples, and their trilinear weights.
+    """(N,) index of the lowest of the eight samples around each of ``points`` (3, N), which are in steps between
+    samples, and (8, N) trilinear weights; the eight are ``_steps`` apart.
 
     There are ``count`` samples, beyond which no index goes, also where a point is none.
     """
     below = points.floor()
-    share = points - below
     index = _dot(below, constant(tuple(map(float, strides)), points.device)[:, None]).long()  # exact below 2²⁴
-    x, y, z = strides
-    steps = whole((0, z, y, y + z, x, x + z, x + y, x + y + z), points.device)
+    share = points - below
     wx, wy, wz = torch.stack((1.0 - share, share)).unbind(1)  # (2, N) each
     weight = (wx[:, None] * wy)[:, :, None] * wz
-    return (index + steps[:, None]).clamp_(0, count - 1), weight.view(8, -1)
+    return index.clamp_(0, count - 1 - sum(strides)), weight.view(8, -1)
+
+
+def _steps(strides: tuple[int, int, int], device: torch.device) -> Tensor:
+    """(8,) from the lowest of eight neighbouring samples to each."""
+    x, y, z = strides
+    return whole((0, z, y, y + z, x, x + z, x + y, x + y + z), device)
 
 
 def _look_at(look: Tensor, points: Tensor) -> Tensor:
     """(6, V) trilinear samples of ``look`` (6, L, L, L) at object-space ``points`` (3, V)."""
-    size = look.shape[-1]
-    places = ((points + 0.5) * size - 0.5).clamp_(0.0, size - 1.0)  # at the last sample the next one weighs nothing
-    index, weight = _corners(places, (size * size, size, 1), size**3)
+    size, strides = look.shape[-1], (look.shape[-1] ** 2, look.shape[-1], 1)
+    places = ((points + 0.5) * size - 0.5).clamp_(0.0, size - 1.001)  # never on the last sample, which has none behind
+    index, weight = _corners(places, strides, size**3)
     rows = look.permute(1, 2, 3, 0).reshape(-1, len(look))
-    bags = index.T.contiguous()
-    return functional.embedding_bag(bags, rows, mode="sum", per_sample_weights=weight.T.contiguous()).T
+    around = index[:, None] + _steps(strides, look.device)
+    return functional.embedding_bag(around, rows, mode="sum", per_sample_weights=weight.T.contiguous()).T
 
 
 def _occlusion(field: Field, topology: Topology, place: Tensor, normal: Tensor) -> Tensor:
@@ -191,7 +196,8 @@ def _occlusion(field: Field, topology: Topology, place: Tensor, normal: Tensor) 
         inner = probes[..., start:end]
         torch.clamp(inner, constant(least, device)[:, None, None], constant(most, device)[:, None, None], out=inner)
     index, weight = _corners(probes.view(3, -1), field.strides, len(field.values))
-    distance = (take(field.values, index) * weight).sum(0).view(3, -1) * TRUNCATION_VOXELS
+    around = index + _steps(field.strides, device)[:, None]
+    distance = (take(field.values, around) * weight).sum(0).view(3, -1) * TRUNCATION_VOXELS
     first, second, third = (distance / reach.clamp(max=TRUNCATION_VOXELS)).clamp_(0.0, 1.0).unbind()
     return first * weights[0] + second * weights[1] + third * weights[2]
 
@@ -210,7 +216,7 @@ def extract(
     distances: Sequence[Tensor], look: Tensor, capacities: Sequence[Capacity] | None = None
 ) -> tuple[Surface, ...]:
     """The surface of each of ``distances`` (R, R, R), the finest first, on their device, looking as ``look``
-    (6, L, L, L) says; all float32 (``core.mesh``).
+    (6, L, L, L) with L > 1 says; all float32 (``core.mesh``).
 
     With ``capacities``, one for each, nothing waits for the device: compare them with ``Surface.counts`` before using
     the result. Without, the buffers are made as large as it takes, which asks the device. Values that are not finite

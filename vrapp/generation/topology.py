@@ -154,7 +154,7 @@ class Topology:
     quad_cell: Tensor  # (Q,) int64: the cell that the crossed edge leaves from its lowest corner
     quad_axis: Tensor  # (3, Q) int64: the axis, and 3 and 6 more, to look up what tables have of it
     quad_up: Tensor  # (Q,) bool: outside lies up the axis
-    vertex_quads: Tensor  # (V, 8) int64: the quads around each vertex, in the order of edges; Q where there is none
+    vertex_quads: Tensor  # (V, 8) int32: the quads around each vertex, in the order of edges; Q where there is none
     counts: Tensor  # (levels, 3) int64: cells, vertices and quads of the field itself
     vertex_starts: tuple[int, ...]  # the first vertex of each level, and V
     quad_starts: tuple[int, ...]
@@ -225,8 +225,8 @@ def connect(field: Field, capacities: Sequence[Capacity] | None) -> Topology:
         slots = torch.where(cell < dummy, slots, _SLOTS * vertices).clamp_(0, _SLOTS * vertices)
     vertex = slots >> _SLOT_BITS
     vertex_cell = torch.full((vertices + 1,), dummy, device=device).scatter_(0, vertex.view(-1), around.view(-1))
-    vertex_quads = torch.full(((vertices + 1) * _SLOTS,), quads, device=device)
-    vertex_quads.scatter_(0, slots.view(-1), torch.arange(quads, device=device).expand(4, -1).reshape(-1))
+    vertex_quads = torch.full(((vertices + 1) * _SLOTS,), quads, dtype=torch.int32, device=device)
+    vertex_quads.scatter_(0, slots.view(-1), torch.arange(quads, dtype=torch.int32, device=device).repeat(4))
     return Topology(
         vertex_cell[:-1], vertex.clamp_(max=max(vertices - 1, 0)), slots, cell, axis[:3],
         (take(field.cases, cell) & 1).bool(), vertex_quads.view(-1, _SLOTS)[:-1],

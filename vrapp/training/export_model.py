@@ -55,7 +55,7 @@ def piece_count(distance: NDArray[np.float32]) -> int:
 
 def handle_count(distance: Tensor) -> int:
     """Holes through the surface of distance (1, R, R, R) as the gate counts them."""
-    (surface,) = extract([distance[0]], distance.new_zeros(6, 1, 1, 1))
+    (surface,) = extract([distance[0]], distance.new_zeros(6, 2, 2, 2))
     finest, pieces = without_debris(surface.level(), DEBRIS_SHARE)
     return handles(pieces.count, finest.vertex_count, finest.triangles)
 
