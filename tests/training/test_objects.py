@@ -156,6 +156,29 @@ def test_a_resumed_training_is_the_same_training(trained: tuple[Path, list[str]]
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
+@pytest.mark.parametrize("wrong", ["cut off", "no file of torch's", "another optimiser's", "a wider network's"])
+def test_a_checkpoint_that_cannot_be_taken_up_is_told_in_one_sentence(
+    trained: tuple[Path, list[str]], tmp_path: Path, wrong: str
+) -> None:
+    folder, _ = trained
+    baked = open_baked(folder / "own.training")
+    shapes = load_shapes(baked, [baked.sources[int(row)].file for row in baked.rows[:4]], ("ball", "box", "cone"))
+    plan = replace(SETTINGS.vae, steps=1, check_every=1)
+    network = train_vae(shapes, shapes, tmp_path, plan)
+    file = tmp_path / "vae.pt"
+    if wrong == "cut off":
+        file.write_bytes(file.read_bytes()[:-5000])
+    elif wrong == "no file of torch's":
+        file.write_text("something else")
+    elif wrong == "another optimiser's":
+        state = torch.load(file, weights_only=True)
+        torch.save(state | {"optimiser": torch.optim.AdamW(network.parameters()).state_dict()}, file)
+    else:
+        plan = replace(plan, model=replace(plan.model, head=2 * plan.model.head))
+    with pytest.raises(InputFileError, match=r"The checkpoint .*vae\.pt .* move it away to begin anew\.$"):
+        train_vae(shapes, shapes, tmp_path, replace(plan, steps=2))
+
+
 def test_between_checks_too_a_kill_costs_little(
     trained: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import importlib.util
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+
+from vrapp.core.errors import InputFileError
 
 
 class Ema:
@@ -41,11 +45,29 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
-    """The checkpoint, or None where there is none.  Tensors and plain values only (no pickled code)."""
+    """The checkpoint, or None where there is none.  Tensors and plain values only (no pickled code).
+
+    Raises InputFileError where it cannot be read.
+    """
     if not path.is_file():
         return None
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch's reader raises whatever the bytes lead it to
+        raise InputFileError(f"The checkpoint {path} is damaged; move it away to begin anew.") from error
     return state
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """Around taking up what ``path`` held. Raises InputFileError where it does not fit what is being trained."""
+    try:
+        yield
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise InputFileError(
+            f"The checkpoint {path} is of another version of this program or of other networks; "
+            "move it away to begin anew."
+        ) from error
 
 
 def write_log(path: Path, columns: list[str], rows: list[list[float]]) -> None:

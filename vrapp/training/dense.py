@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vrapp.core.errors import UsageError, WeightsError
 from vrapp.generation.network_file import load_network, save_network
 from vrapp.models.dense import DenseConfig, DenseGAN, DenseVAE, GanLoss, critic_loss, generator_loss
-from vrapp.training.checkpoint import Ema, load_checkpoint, save_checkpoint, write_log
+from vrapp.training.checkpoint import Ema, load_checkpoint, restoring, save_checkpoint, write_log
 from vrapp.training.images import ImageSet, load_image_sets, relief_sets
 from vrapp.training.peers import Peers
 
@@ -170,7 +170,8 @@ def train_dense(
     if state:
         if state["settings"] != _settings(plan):
             raise UsageError(f"{folder} keeps a training with other settings; remove it or name another --out.")
-        run.restore(state)
+        with restoring(folder / "dense.pt"):
+            run.restore(state)
     order = _Order(len(train), plan.batch, plan.seed)
     started, stop = time.monotonic(), False
     while run.step < plan.steps and not stop:

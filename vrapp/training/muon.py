@@ -45,6 +45,12 @@ class Muon(torch.optim.AdamW):
         groups = [{"params": others, "orthogonal": False}, {"params": kernels, "orthogonal": True}]
         super().__init__([group for group in groups if group["params"]], rate, (0.9, 0.98), weight_decay=weight_decay)
 
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises ValueError for what is not a Muon's."""
+        if not all("orthogonal" in group for group in state["param_groups"]):
+            raise ValueError("this state is of another optimiser")
+        super().load_state_dict(state)
+
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """One update. The kernels' gradients are used up: AdamW passes over what has none."""

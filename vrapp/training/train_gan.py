@@ -24,7 +24,7 @@ from vrapp.models.critic import CriticConfig, ShapeCritic, augment, critic_hinge
 from vrapp.models.gan import GanConfig, ShapeGenerator
 from vrapp.models.vae import ShapeVAE, VaeLossWeights, vae_loss
 from vrapp.training.augment import AugmentConfig
-from vrapp.training.checkpoint import Ema, load_checkpoint, save_checkpoint, write_log
+from vrapp.training.checkpoint import Ema, load_checkpoint, restoring, save_checkpoint, write_log
 from vrapp.training.peers import Peers
 from vrapp.training.shape_data import ShapeData
 
@@ -238,7 +238,8 @@ def train_adversarially(
     if state:
         if state["settings"] != settings_of(plan):
             raise UsageError(f"{file} keeps a training with other settings; remove it, or name another --out.")
-        run.restore(state)
+        with restoring(file):
+            run.restore(state)
     run.critic.train()
     run.maker.network.train()
     started, stop = time.monotonic(), False

@@ -18,7 +18,7 @@ from torch.nn import functional
 from vrapp.models.prior import LatentPrior, PriorConfig
 from vrapp.models.vae import ShapeVAE
 from vrapp.training.augment import MILD, PROPORTIONS, stretched
-from vrapp.training.checkpoint import load_checkpoint, save_checkpoint, write_log
+from vrapp.training.checkpoint import load_checkpoint, restoring, save_checkpoint, write_log
 from vrapp.training.peers import Peers
 from vrapp.training.shape_data import ShapeData
 from vrapp.training.train_vae import balanced_weights
@@ -109,7 +109,8 @@ def train_prior(
     run = _PriorRun(train, config, plan)
     state = load_checkpoint(folder / CHECKPOINT)
     if state and state["latents"] == run.latents:
-        run.restore(state)
+        with restoring(folder / CHECKPOINT):
+            run.restore(state)
     run.prior.set_base(
         run.prior.quantise(train.mean.flatten(0, 1)), train.category.repeat_interleave(train.mean.shape[1])
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vrapp.models.vae import ShapeVAE, VaeConfig, VaeLossWeights, vae_loss
 from vrapp.training.augment import AugmentConfig
-from vrapp.training.checkpoint import Ema, load_checkpoint, save_checkpoint, write_log
+from vrapp.training.checkpoint import Ema, load_checkpoint, restoring, save_checkpoint, write_log
 from vrapp.training.muon import Muon
 from vrapp.training.peers import Peers
 from vrapp.training.shape_data import ShapeData
@@ -106,10 +106,11 @@ def train_vae(
     history: list[list[float]] = []
     state = load_checkpoint(folder / CHECKPOINT)
     if state:
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        ema.shadow = {name: value.to(peers.device) for name, value in state["ema"].items()}
-        ema.steps, step = state["ema_steps"], state["step"]
+        with restoring(folder / CHECKPOINT):
+            model.load_state_dict(state["model"])
+            optimiser.load_state_dict(state["optimiser"])
+            ema.shadow = {name: value.to(peers.device) for name, value in state["ema"].items()}
+            ema.steps, step = state["ema_steps"], state["step"]
         history = state.get("history", [])
     if plan.freeze_encoder:
         averaged = {name: value for name, value in ema.shadow.items() if name.startswith("encoder.")}
