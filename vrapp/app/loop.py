@@ -191,7 +191,7 @@ class Loop:
         """After the frame is out: Python's cyclic collector runs here and nowhere else."""
         if self.frame_index % TIDY_FRAMES == 0:
             gc.collect(0)
-            return_free_memory()
+            return_free_memory(in_use=True)
 
     def pointed_components(self) -> tuple[str, np.ndarray]:
         """Name and latent components of what the user points at, for the panel."""

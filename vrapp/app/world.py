@@ -28,7 +28,7 @@ from vrapp.core.clock import Clock, FixedClock, RealClock
 from vrapp.core.display import Display
 from vrapp.core.generation import Generator
 from vrapp.core.input import InputSource
-from vrapp.core.platform import return_large_blocks
+from vrapp.core.platform import tune_heap
 from vrapp.display.open import OPENERS, DisplayOptions, Opener, open_display
 from vrapp.display.trace import TraceInput
 from vrapp.generation.bank import Bank
@@ -85,7 +85,7 @@ class World:
         self._asked = options
         gc.disable()  # collected between frames, by the loop
         owned.callback(gc.enable)
-        return_large_blocks()
+        tune_heap()
         land = make_ground(options.seed)  # before a display opens: the file may be damaged
         display, clock, reasons = _open(options)
         owned.callback(display.close)

@@ -19,8 +19,9 @@ from typing import Any
 
 _WINDOWS_IDLE, _WINDOWS_NORMAL = 0x40, 0x20  # IDLE_PRIORITY_CLASS, NORMAL_PRIORITY_CLASS
 _PR_SET_PDEATHSIG = 1
-_M_MMAP_THRESHOLD = -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGE_BYTES = 256 << 10
+_KEPT_BYTES = 64 << 20
 
 
 def set_priority(idle: bool) -> bool:
@@ -53,25 +54,30 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def return_large_blocks() -> None:
-    """Have this process give freed memory of 256 KiB and more (meshes) back to the system at once, with glibc.
+def tune_heap() -> None:
+    """Have this process give freed memory of 256 KiB and more (meshes) back to the system at once, with glibc, and
+    keep what is free at the heap's end.
 
-    Left to itself, glibc raises that limit to the largest block ever freed, and what comes and goes in all sizes
-    then wears holes into its heap.
+    Left to itself, glibc raises the first limit to the largest block ever freed, and what comes and goes in all sizes
+    then wears holes into its heap. The end it gives back from 128 KiB on: a software rasteriser, whose vertices come
+    and go there, takes and returns it a hundred times a frame, and each page of it anew.
     """
     if sys.platform == "linux":
         with suppress(AttributeError):  # another C library
-            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+            library = ctypes.CDLL(None)
+            library.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+            library.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
-def return_free_memory() -> None:
+def return_free_memory(in_use: bool = False) -> None:
     """Give the free pages inside this process's heaps back to the system, with glibc: 0.5 to 2 ms.
 
-    By itself it returns only what lies free at a heap's end, and long-lived blocks come to lie everywhere.
+    By itself it returns only what lies free at a heap's end, and long-lived blocks come to lie everywhere. ``in_use``:
+    the end itself stays, as the next frame takes it again.
     """
     if sys.platform == "linux":
         with suppress(AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)
+            ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(_KEPT_BYTES if in_use else 0))
 
 
 def poller(connection: Connection) -> Callable[[], bool]:
