@@ -49,9 +49,12 @@ def test_what_was_exported_is_read(exports: Path) -> None:
     np.testing.assert_allclose(found.colours[:, :3], np.tile(linear, (5, 1)), atol=0.51)
 
 
-def test_a_missing_peer_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("words", [["frame", "--peer", "panda3d"], ["generate"]])
+def test_a_missing_peer_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], words: list[str]
+) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert main(["bench", "frame", "--peer", "panda3d"]) == 2
+    assert main(["bench", *words]) == 2
     assert "pip install" in capfd.readouterr().err
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from itertools import groupby
@@ -10,7 +11,7 @@ from typing import Any
 
 from vrapp.app import hardware
 from vrapp.app.options import Options
-from vrapp.core.errors import CheckFailed
+from vrapp.core.errors import CheckFailed, UsageError
 
 Rows = list[dict[str, Any]]
 Summary = dict[str, float | None]
@@ -43,6 +44,14 @@ _PLACES = {
     "record": ("bench_record", "record"), "headset": ("bench_headset", "headset"), "soak": ("bench_soak", "soak"),
     "reshape": ("bench_reshape", "reshape"),
 }  # fmt: skip
+
+
+def require(module: str, package: str, extra: str) -> None:
+    """Raises UsageError where what a bench compares with is not installed."""
+    if importlib.util.find_spec(module) is None:
+        raise UsageError(
+            f"{package} is not installed; 'pip install vrapp[{extra}]' (or 'pip install {package}') brings it."
+        )
 
 
 def _bench(what: str) -> Bench:

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from vrapp.app.bench import Rows, Summary
+from vrapp.app.bench import Rows, Summary, require
 from vrapp.app.options import Options
 from vrapp.app.timers import percentiles
 from vrapp.app.world import default_weights
@@ -25,6 +25,7 @@ THREADS = 2
 
 def generate(options: Options) -> tuple[Rows, Summary, str | None]:
     """Both ways over the same latents, object by object in turn, on the same device and threads."""
+    require("skimage", "scikit-image", "train")
     from vrapp.generation.measure import Pipelines
 
     display = OffscreenDisplay((64, 64), RealClock())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vrapp.app.bench import Rows, Summary
+from vrapp.app.bench import Rows, Summary, require
 from vrapp.app.bench_frame import SIZE, frame
 from vrapp.app.options import Options
 from vrapp.app.peer.child import WITH_LEVELS
@@ -21,7 +20,7 @@ from vrapp.app.peer.objects import exported
 from vrapp.app.timers import percentiles
 from vrapp.app.world import default_weights
 from vrapp.core import resources
-from vrapp.core.errors import UsageError, VrappError
+from vrapp.core.errors import VrappError
 
 OBJECTS = 300
 ROUNDS, FRAMES = 22, 3  # of each side in turn, briefly: the machine changes; the first round warms up
@@ -29,15 +28,9 @@ PEER = "panda3d"
 SIDES = ("vrapp", PEER, WITH_LEVELS)
 
 
-def require(peer: str) -> None:
-    """Raises UsageError where the peer is not installed."""
-    if importlib.util.find_spec(peer) is None:
-        raise UsageError(f"{peer} is not installed; 'pip install vrapp[peer]' (or 'pip install {peer}') brings it.")
-
-
 def frame_beside(options: Options) -> tuple[Rows, Summary, str | None]:
     """``bench frame``, and then the comparison."""
-    require(PEER)
+    require("panda3d", PEER, "peer")
     beside_rows, beside = compare(options)
     rows, summary, renderer = frame(options)
     return [*rows, *beside_rows], {**summary, **beside}, renderer
