@@ -15,9 +15,10 @@ import numpy as np
 from vrapp.core.comfort import Comfort
 from vrapp.core.input import InputSnapshot, InputSource
 from vrapp.core.pose import Pose, View
+from vrapp.core.record import record
 
 
-@dataclass(frozen=True)
+@record
 class FrameTiming:
     """When this frame will be seen, on the monotonic clock, and how often frames come.
 
@@ -32,7 +33,7 @@ class FrameTiming:
     wait_s: float = 0.0
 
 
-@dataclass(frozen=True)
+@record
 class Target:
     """Where the finished picture of this frame goes.
 

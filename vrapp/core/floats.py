@@ -64,7 +64,8 @@ def normalise(q: Sequence[float]) -> Quaternion:
 
 def slerp(a: Sequence[float], b: Sequence[float], share: float) -> Quaternion:
     """Interpolation along the shorter arc."""
-    cosine = sum(map(float.__mul__, a, b))
+    (ax, ay, az, aw), (bx, by, bz, bw) = a, b
+    cosine = ax * bx + ay * by + az * bz + aw * bw
     side = -1.0 if cosine < 0 else 1.0
     cosine *= side
     if cosine > 0.9995:  # nearly equal: sin → 0, and a straight line is exact enough
@@ -73,8 +74,7 @@ def slerp(a: Sequence[float], b: Sequence[float], share: float) -> Quaternion:
         angle = math.acos(cosine)
         sine = math.sin(angle)
         of_a, of_b = math.sin((1 - share) * angle) / sine, side * math.sin(share * angle) / sine
-    x, y, z, w = (of_a * p + of_b * q for p, q in zip(a, b, strict=True))
-    return normalise((x, y, z, w))
+    return normalise((of_a * ax + of_b * bx, of_a * ay + of_b * by, of_a * az + of_b * bz, of_a * aw + of_b * bw))
 
 
 def spin(a: Sequence[float], b: Sequence[float], dt_s: float) -> list[float]:

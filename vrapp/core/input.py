@@ -7,13 +7,14 @@ world (``world_from_stage``, owned by ``interaction``), never the poses in a sna
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum, IntFlag
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from vrapp.core.pose import Pose
+from vrapp.core.record import record
 
 LEFT, RIGHT = 0, 1
 
@@ -60,7 +61,7 @@ class SourceKind(IntEnum):
     SIMULATED = 4
 
 
-@dataclass(frozen=True)
+@record
 class HandState:
     """One hand or controller. ``grip``: in the palm. ``aim``: pointing along its -Z.
 
@@ -76,7 +77,7 @@ class HandState:
     joints: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
+@record
 class InputSnapshot:
     """Everything known of the user at one instant. ``time_ns`` is when these poses are (or will be) seen."""
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from vrapp.core import floats, maths
 from vrapp.core.maths import Array
+from vrapp.core.record import record
 
 #: The nearest that is drawn, metres before the eye; the far end is infinitely far. ``depth_place.glsl`` has it, too.
 NEAR_M = 0.05
 
 
-@dataclass(frozen=True)
+@record
 class Pose:
     """``parent_from_child``: position in metres (3,), orientation quaternion xyzw (4,), float32."""
 
@@ -45,7 +46,7 @@ class Pose:
     def sound(self) -> bool:
         """Is it made of numbers, with a quaternion of about unit length? Devices have given other things."""
         x, y, z, w = self.orientation.tolist()
-        return all(map(math.isfinite, self.position.tolist())) and abs(x * x + y * y + z * z + w * w - 1) < 0.1
+        return math.isfinite(sum(self.position.tolist())) and abs(x * x + y * y + z * z + w * w - 1) < 0.1
 
     @property
     def forward(self) -> Array:
@@ -69,7 +70,7 @@ class Fov:
         return Fov(-t * aspect, t * aspect, t, -t)
 
 
-@dataclass(frozen=True)
+@record
 class View:
     """One eye (or the one camera of a window): where it is in the *stage* and what it sees.
 

@@ -129,7 +129,8 @@ def _bounds_of(arrays: SceneArrays, slot: int) -> _Box:
 
 def _gap(a: _Box, b: _Box) -> float:
     """Between two world-aligned boxes, metres; negative where they overlap."""
-    return max(abs(p - q) - r - s for p, r, q, s in zip(*a, *b, strict=True))
+    ((x, y, z), (i, j, k)), ((u, v, w), (p, q, r)) = a, b
+    return max(abs(x - u) - i - p, abs(y - v) - j - q, abs(z - w) - k - r)
 
 
 def _rests(arrays: SceneArrays, handle: int) -> bool:

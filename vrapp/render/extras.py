@@ -8,6 +8,7 @@ from typing import Literal
 from vrapp.core.display import Board
 from vrapp.core.maths import Array
 from vrapp.core.pose import Pose
+from vrapp.core.record import record
 
 #: Linear RGB in [0, 1].
 Colour = tuple[float, float, float]
@@ -17,7 +18,7 @@ Anchor = Literal["top-left", "top", "top-right", "left", "centre", "right", "bot
 WHITE: Colour = (1.0, 1.0, 1.0)
 
 
-@dataclass(frozen=True)
+@record
 class HandLook:
     """A hand or a controller. ``pose``: the grip pose in the world; ``squeeze`` 0 open … 1 fist."""
 
@@ -28,7 +29,7 @@ class HandLook:
     left: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class RayLook:
     """A pointing ray from ``origin`` (3,) to ``end`` (3,) in world metres; brightest at the end."""
 
@@ -37,7 +38,7 @@ class RayLook:
     colour: Colour = WHITE
 
 
-@dataclass(frozen=True)
+@record
 class GroundRing:
     """A glowing ring that lies on the ground around ``centre`` (3,): the target of a teleport."""
 
@@ -60,7 +61,7 @@ class PanelText:
     opacity: float = 1.0
 
 
-@dataclass(frozen=True)
+@record
 class FrameExtras:
     """Everything of one frame that is not a scene object. ``vignette`` 0 (none) … 1 (tunnel).
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from vrapp.core import floats, maths
 from vrapp.core.maths import Array
 from vrapp.core.pose import NEAR_M, Fov, Pose, View
+from vrapp.core.record import record
 from vrapp.render.daylight import Daylight
 
 _LAST_ROW = [0.0, 0.0, 0.0, 1.0]
@@ -36,7 +36,7 @@ FRAME_DTYPE = np.dtype(
 )
 
 
-@dataclass(frozen=True)
+@record
 class Eye:
     """One view placed in the world. ``clip_from_world`` (4, 4); ``position`` (3,) in metres."""
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from vrapp.core.record import record
 from vrapp.render.culling import DrawList
 
 _REST_FRAMES = 12
 
 
-@dataclass(frozen=True)
+@record
 class Change:
     """Rows of the draw list. ``start_over``: something that rested is gone or moves, or the map moved,
     so that what was kept is worth nothing and ``now_resting`` holds everything that rests."""
