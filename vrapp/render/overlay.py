@@ -25,10 +25,8 @@ def glyphs_of(extras: FrameExtras, kept: np.ndarray) -> np.ndarray:
         (*ray.origin.tolist(), _RAY, *ray.end.tolist(), 0.004, *ray.colour, 1.0) for ray in extras.rays
     ]  # one array from plain numbers: far quicker than field by field
     drawn += [(*ring.centre.tolist(), _RING, 0.0, 0.0, 0.0, ring.radius_m, *ring.colour, 1.0) for ring in extras.rings]
-    for row in kept:
-        x, y, z = row["position"].tolist()
-        top = y + math.hypot(*row["half_extent"].tolist()) + 0.10
-        drawn.append((x, top, z, _KEPT, 0.0, 0.0, 0.0, 0.05, *_KEPT_COLOUR, 1.0))
+    for (x, y, z), half in zip(kept["position"].tolist(), kept["half_extent"].tolist(), strict=True):
+        drawn.append((x, y + math.hypot(*half) + 0.10, z, _KEPT, 0.0, 0.0, 0.0, 0.05, *_KEPT_COLOUR, 1.0))
     return np.array(drawn, np.float32).reshape(-1, 12).view(GLYPH_DTYPE)[:, 0]
 
 

@@ -19,7 +19,7 @@ from vrapp.core.display import Target
 from vrapp.core.errors import GraphicsError
 from vrapp.core.maths import Array
 from vrapp.core.pose import Fov, Pose, View
-from vrapp.core.scene import Mark, SceneArrays
+from vrapp.core.scene import SceneArrays
 from vrapp.render import antialias, post, scenery
 from vrapp.render.arena import MeshArena
 from vrapp.render.culling import DetailChooser, DrawList, commands, frustum_planes, inside
@@ -39,8 +39,6 @@ from vrapp.render.sun_shadow import SunShadow
 from vrapp.render.targets import SceneTarget
 from vrapp.render.text import TextPanels
 
-_OUTLINED = int(Mark.POINTED | Mark.GAZED | Mark.HELD)
-_KEPT = int(Mark.KEPT)  # an array and an enum compare eight times slower
 _ONES = np.ones(3, np.float32)
 
 
@@ -136,11 +134,10 @@ class Renderer:
         self._begin_state(len(eyes))
         with self._clock.stage("shadow"):
             self._shadow.draw(self.arena, self.arena.vertex_array(self._programs["cast_shadow"], rows), draws, level)
-        self._draw_world(rows, draws, self._visible(eyes, draws, distance), level, scene.mark)
+        self._draw_world(rows, draws, self._visible(eyes, draws, distance), level)
         with self._clock.stage("occlusion"):
             self._post.occlude(self._programs, self._target)
-        kept = (scene.mark & _KEPT).nonzero()[0]
-        self._draw_over(eyes, extras, glyphs_of(extras, draws.rows[kept]))
+        self._draw_over(eyes, extras, glyphs_of(extras, draws.rows[draws.kept]))
         self._end_state()
         with self._clock.stage("present"):
             self._present(views, target)
@@ -155,11 +152,11 @@ class Renderer:
         order: np.ndarray = chosen[distance[chosen].argsort()]
         return order
 
-    def _draw_world(self, rows: Any, draws: DrawList, chosen: np.ndarray, level: np.ndarray, marks: np.ndarray) -> None:
+    def _draw_world(self, rows: Any, draws: DrawList, chosen: np.ndarray, level: np.ndarray) -> None:
         """Objects nearest first, then what they hide part of: grass, ground, sky."""
         programs, n = self._programs, len(self._eyes)
         solid = self.objects_drawn = len(chosen)
-        both = np.concatenate((chosen, (marks & _OUTLINED).nonzero()[0]))
+        both = np.concatenate((chosen, draws.outlined))
         out = commands(self.arena, draws, both, level[both], n)
         self.triangles_drawn = int(out["count"][:solid].sum()) // 3
         self._detail.drawn(self.triangles_drawn)

@@ -12,13 +12,13 @@ class StreamBuffer:
 
     def __init__(self, ctx: Any, reserve: int = 1 << 14) -> None:
         self._buffer = ctx.buffer(reserve=reserve, dynamic=True)
+        self._size = reserve
 
     def write(self, contents: np.ndarray) -> Any:
         """Upload a contiguous array; the GL buffer."""
-        size = self._buffer.size
-        while size < contents.nbytes:
-            size *= 2
-        self._buffer.orphan(size)
+        while self._size < contents.nbytes:
+            self._size *= 2
+        self._buffer.orphan(self._size)
         if contents.nbytes:
             self._buffer.write(contents)
         return self._buffer
