@@ -96,6 +96,18 @@ def test_only_what_is_not_at_rest_is_worked_out_again() -> None:
     assert drawn(scene, draws).moved.tolist() == []
 
 
+def test_when_an_object_comes_only_what_differs_is_worked_out_again() -> None:
+    scene, draws = scene_of([0, 0, 0], [(0, 0, 0)] * 3), DrawList()
+    drawn(scene, draws)
+    drawn(scene, draws)
+    more = scene_of([0, 0, 0, 1], [(0, 0, 0)] * 4)
+    more.position[1], more.box[2] = (0, 5, 0), 0.25
+    assert drawn(more, draws).moved.tolist() == [1, 2, 3]
+    assert draws.rows["position"][:4, 1].tolist() == [0, 5, 0, 0]
+    draws.forget()
+    assert drawn(more, draws).moved.tolist() == [0, 1, 2, 3]
+
+
 def test_a_mesh_that_arrives_shows_its_object() -> None:
     scene, draws, arena = scene_of([0, 2], [(0, 0, 0)] * 2), DrawList(), fake_arena()
     assert drawn(scene, draws, arena).shown[:2].tolist() == [True, False]

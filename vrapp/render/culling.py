@@ -35,7 +35,9 @@ OBJECT_DTYPE = np.dtype(
 
 HAND_RADIUS_M = 0.15
 
-_ROW_BYTES = f"V{OBJECT_DTYPE.itemsize}"
+_NONE = np.zeros(0, np.int64)
+_UNKNOWN = -1  # no state
+_BY_ROW = ("rows", "mesh_id", "centre", "radius", "shown", "_state", "_mark", "_resident", "_edge", "_box")
 
 _GROWS, _TRAVELS = (
     np.isin(np.arange(len(ObjectState)), states)
@@ -113,19 +115,22 @@ class DrawList:
         self.centre = np.zeros((256, 3), np.float32)  # as in the rows, but lying together
         self.radius = np.zeros(256, np.float32)
         self.shown = np.zeros(256, bool)
-        self.moved = self.outlined = self.kept = np.zeros(0, np.int64)
+        self.moved = self.outlined = self.kept = _NONE
         self._state = np.zeros(256, np.int8)
         self._mark = np.zeros(256, np.uint8)
+        self._resident = np.zeros(256, bool)
+        self._edge = np.zeros(256, np.float32)
+        self._box = np.zeros((256, 2, 3), np.float32)
         self._seen: tuple[object, int] = (None, -1)  # the scene's views and the arena's version worked out last
         # States and marks as they were then: comparing their bytes costs less than any of numpy's operations.
         self._states = b""
         self._marks: bytes | None = None
         self._restless = True  # something changed in the last update
-        self._travelling = np.zeros(0, np.int64)
+        self._travelling = _NONE
 
     def forget(self) -> None:
         """Work out everything at the next update: the ground has another shape."""
-        self._seen = (None, -1)
+        self._state[:], self._restless = _UNKNOWN, True
 
     def update(
         self, scene: SceneArrays, arena: MeshArena, ground_at: Callable[[Array], Array], hands: np.ndarray,
@@ -135,27 +140,22 @@ class DrawList:
         n, count = scene.count, scene.count + len(hands)
         self._reserve(count)
         # The store makes new views whenever an object comes; all that goes, goes through a change of state.
-        if self._seen[0] is scene and self._seen[1] == arena.version:
-            states = scene.state.tobytes()
-            changed = np.zeros(0, np.int64)
-            if self._restless or states != self._states:
-                differs = _GROWS[scene.state] | (scene.state != self._state[:n])
-                changed = differs.nonzero()[0]
-                if len(changed):
-                    self._work_out(changed, scene, arena, ground_at)
-                self._travelling = (_TRAVELS[scene.state] & ~differs).nonzero()[0]
-                self._state[:n], self._states, self._restless = scene.state, states, len(changed) > 0
-            if len(self._travelling):
-                self._follow(self._travelling, scene, ground_at)
-            self.moved = np.concatenate((changed, self._travelling)) if len(self._travelling) else changed
-        else:
-            before = self.rows[:n].copy(), self.mesh_id[:n].copy()
-            before[0]["highlight"] = 0
-            self._work_out(np.arange(n), scene, arena, ground_at)
-            same = before[0].view(_ROW_BYTES) == self.rows[:n].view(_ROW_BYTES)
-            self.moved = np.flatnonzero(~same | (before[1] != self.mesh_id[:n]))
-            self._state[:n], self._restless = scene.state, True
-            self._seen = scene, arena.version
+        news = self._seen[0] is not scene or self._seen[1] != arena.version
+        states, changed = scene.state.tobytes(), _NONE
+        if news or self._restless or states != self._states:
+            differs = _GROWS[scene.state] | (scene.state != self._state[:n])
+            if news:
+                differs |= self._differs(scene, arena)
+                self._seen = scene, arena.version
+            changed = differs.nonzero()[0]
+            if len(changed):
+                self._work_out(changed, scene, arena, ground_at)
+            self._travelling = (_TRAVELS[scene.state] & ~differs).nonzero()[0]
+            self._state[:n], self._states, self._restless = scene.state, states, len(changed) > 0
+        if len(self._travelling):
+            self._follow(self._travelling, scene, ground_at)
+            changed = np.concatenate((changed, self._travelling))
+        self.moved = changed
         marks = scene.mark.tobytes()
         if marks != self._marks:
             marked = (scene.mark != self._mark[:n]).nonzero()[0]
@@ -168,20 +168,32 @@ class DrawList:
             self.centre[n:count], self.radius[n:count] = hands["position"], HAND_RADIUS_M
             self.shown[n:count] = True
 
+    def _differs(self, scene: SceneArrays, arena: MeshArena) -> np.ndarray:
+        """(N,) bool: rows whose object was not worked out as it is now, whatever its state."""
+        n, mesh_id = scene.count, scene.mesh_id
+        differs: np.ndarray = (mesh_id != self.mesh_id[:n]) | (_resident(arena, mesh_id) != self._resident[:n])
+        differs |= scene.size * scene.growth != self._edge[:n]
+        differs |= (scene.box != self._box[:n]).any(axis=(1, 2)) | (scene.position != self.centre[:n]).any(axis=1)
+        differs |= (scene.orientation != self.rows["orientation"][:n]).any(axis=1)
+        return differs
+
     def _work_out(
         self, slots: np.ndarray, scene: SceneArrays, arena: MeshArena, ground_at: Callable[[Array], Array]
     ) -> None:
         """The rows of these slots; what is not drawn (none, not grown, mesh not resident) has scale 0."""
         mesh_id = scene.mesh_id[slots]
-        shown = (mesh_id >= 0) & arena.is_resident[np.clip(mesh_id, 0, None)] & (scene.state[slots] != 0)
+        resident, size, box = _resident(arena, mesh_id), scene.size[slots], scene.box[slots]
+        edge = size * scene.growth[slots]
+        shown = resident & (scene.state[slots] != 0)
         growth = smoothstep(scene.growth[slots]) * shown
         rows = np.zeros(len(slots), OBJECT_DTYPE)
         rows["position"] = scene.position[slots]
-        rows["scale"] = scene.size[slots] * growth
+        rows["scale"] = size * growth
         rows["orientation"] = scene.orientation[slots]
-        rows["half_extent"] = (scene.box[slots, 1] - scene.box[slots, 0]) * (0.5 * rows["scale"][:, None])
+        rows["half_extent"] = (box[:, 1] - box[:, 0]) * (0.5 * rows["scale"][:, None])
         rows["ground_y"] = ground_at(rows["position"])
         self.rows[slots], self.centre[slots] = rows, rows["position"]
+        self._resident[slots], self._edge[slots], self._box[slots] = resident, edge, box
         self._mark[slots], self._marks = 0, None
         self.mesh_id[slots], self.radius[slots] = mesh_id, scene.radius[slots] * growth
         self.shown[slots] = shown & (growth > 0)
@@ -195,9 +207,15 @@ class DrawList:
 
     def _reserve(self, count: int) -> None:
         while len(self.rows) < count:
-            for name in ("rows", "mesh_id", "centre", "radius", "shown", "_state", "_mark"):
+            for name in _BY_ROW:
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
+
+
+def _resident(arena: MeshArena, mesh_id: np.ndarray) -> np.ndarray:
+    """(N,) bool: which meshes can be drawn; none is -1."""
+    there: np.ndarray = (mesh_id >= 0) & arena.is_resident[np.maximum(mesh_id, 0)]
+    return there
 
 
 def commands(arena: MeshArena, draws: DrawList, chosen: np.ndarray, level: np.ndarray, instances: int) -> np.ndarray:
