@@ -134,3 +134,13 @@ def test_nothing_is_found_where_there_is_nothing_and_nobody_asks() -> None:
     full = Surroundings(crowd(1), FAR_AWAY)
     assert full.met([], []) == []
     assert full.touched([], 0.1) == []
+
+
+def test_they_hold_until_something_moves_or_the_centre_has_gone_far() -> None:
+    a = crowd(2)
+    around = Surroundings(a, FAR_AWAY)
+    assert around.hold(a, FAR_AWAY + np.float32(0.25))
+    assert not around.hold(a, FAR_AWAY + np.float32(2))
+    assert not around.hold(crowd(2), FAR_AWAY)
+    a.position[3, 1] += 0.5
+    assert not around.hold(a, FAR_AWAY)

@@ -95,8 +95,9 @@ class Loop:
             events = p.interaction.update(snapshot, p.locomotion.world_from_stage, scene, dt_s, now_ns)
             self._answer(events, scene)
             timers.stage(INTERACT)
-            self._adapt(events)
-            timers.stage(ADAPT)
+            if events:
+                self._adapt(events)
+                timers.stage(ADAPT)
             p.physics.update(scene, events, p.interaction.carried, dt_s)
             timers.stage(PHYSICS)
             self._update_scene(events, p.locomotion.world_from_stage @ snapshot.head, now_ns)
@@ -110,7 +111,7 @@ class Loop:
             self._act_on_buttons(snapshot, timing.predicted_time_ns)
             if p.window_tools is not None:
                 p.window_tools.update(self)
-            timers.stage(PANEL)
+                timers.stage(PANEL)
         finally:
             gl_s += timers.timed(p.display.end_frame)
         timers.stage(END)
@@ -120,7 +121,7 @@ class Loop:
             p.recorder.frame(snapshot)
             for event in self._time.on_display_clock(events):
                 p.recorder.event(event)
-        timers.stage(OBSERVE)
+            timers.stage(OBSERVE)
         timers.end(gl_s, timing)
         self.frame_index += 1
         self._tidy_memory()
@@ -152,8 +153,6 @@ class Loop:
         feedback.write_marks(scene, self.parts.interaction, events)
 
     def _adapt(self, events: list[Event]) -> None:
-        if not events:
-            return
         self.parts.adaptation.observe(events, self.parts.store)
         if any(event.act in STRONG for event in events):
             self.parts.bank.outdate()

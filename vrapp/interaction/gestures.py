@@ -47,6 +47,7 @@ class Interaction:
         self._gaze = Dwell()
         self._looked_ns = -_LOOK_NS
         self._choice = ChoiceSet()
+        self._around: Surroundings | None = None
         self._buttons = 0
         self._shared = Pose()  # of what both hands hold
 
@@ -100,7 +101,9 @@ class Interaction:
         ]
         gaze = snapshot.has(Valid.GAZE) and snapshot.gaze.sound
         eye = world_from_stage @ snapshot.gaze if gaze else self.head
-        around = Surroundings(arrays, self.head.position)
+        if self._around is None or not self._around.hold(arrays, self.head.position):
+            self._around = Surroundings(arrays, self.head.position)
+        around = self._around
         self._choice.update(around, self.head, now_ns)
         looks = not 0 <= now_ns - self._looked_ns < _LOOK_NS
         seen = self._aim(around, [eye] if looks else [])

@@ -19,6 +19,8 @@ from vrapp.core.scene import ObjectState, SceneArrays, handle_of
 
 _SLACK_M, _SLACK_SHARE = 0.02, 0.01  # boxes are so much larger for a ray, and by this share of the distance
 
+_NEAR_M = 1.0  # a centre serves so far around it
+
 _Vector: TypeAlias = floats.Vector
 _ONES = np.ones(3, np.float32)
 _Row: TypeAlias = tuple[float, float, float, float, float]
@@ -48,7 +50,7 @@ def lowest_corner(box: Array, orientation: Array) -> float:
 
 
 class Surroundings:
-    """All objects of one instant around ``centre`` (3,), a point in the world, metres; for one frame.
+    """All objects of one instant around ``centre`` (3,), a point in the world, metres; for as long as they ``hold``.
 
     Everything is computed relative to the centre, so that float32 is exact where the user is, however far from
     the world's origin. Poses and points asked about are in the world, and are best within metres of the centre.
@@ -57,11 +59,17 @@ class Surroundings:
     def __init__(self, arrays: SceneArrays, centre: Array) -> None:
         self.arrays = arrays
         self._centre: _Vector = tuple(centre.tolist())
+        self._positions = arrays.position.tobytes()
         # Rows x, y, z, 1 and x² + y² + z²: distances from planes and points are products with five numbers.
         self._terms = terms = np.empty((5, arrays.count), np.float32)
         np.subtract(arrays.position.T, centre[:, None], out=terms[:3])
         terms[3] = 1
         np.matmul(_ONES, terms[:3] * terms[:3], out=terms[4])
+
+    def hold(self, arrays: SceneArrays, centre: Array) -> bool:
+        """Is everything still where it was, and ``centre`` near enough? Asking costs a fifth of making it anew."""
+        near = math.dist(self._centre, centre.tolist()) < _NEAR_M  # false also where it is no number
+        return near and arrays is self.arrays and arrays.position.tobytes() == self._positions
 
     def met(self, rays: Sequence[Pose], reach_m: Sequence[float]) -> list[Hit | None]:
         """For each ray, along the -Z of a pose: the nearest object whose box it meets within ``reach_m``, or None.
