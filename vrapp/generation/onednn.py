@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import cache
 from typing import TypeVar
 
 import torch
@@ -40,9 +41,22 @@ class _OneDnnConv3d(nn.Module):
         return made
 
 
+@cache
+def _works() -> bool:
+    """Whether this build of torch has these operations, which it does not promise, and they compute as they should."""
+    if not mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    with torch.random.fork_rng(devices=()):  # the caller's random numbers stay what they are
+        plain, grid = nn.Conv3d(2, 3, 3, padding=1).requires_grad_(False), torch.rand(1, 2, 4, 4, 4)
+    try:
+        return torch.allclose(_OneDnnConv3d(plain)(grid), plain(grid), atol=1e-5)
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+
+
 def with_onednn(network: _Network) -> _Network:
     """A copy of a torch network for inference on the CPU; ``network`` itself where there is nothing to gain."""
-    if not isinstance(network, nn.Module) or not mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if not isinstance(network, nn.Module) or not _works():
         return network
     quick = copy.deepcopy(network)
     for module in list(quick.modules()):
