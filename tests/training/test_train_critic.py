@@ -2,7 +2,8 @@
 
 import torch
 
-from vrapp.models.plausibility import figures, halved
+from vrapp.models.plausibility import figures
+from vrapp.models.vae import halved
 from vrapp.training.train_critic import CriticTraining, train_critic
 
 

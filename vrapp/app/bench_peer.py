@@ -30,7 +30,7 @@ SIDES = ("vrapp", PEER, WITH_LEVELS)
 
 def frame_beside(options: Options) -> tuple[Rows, Summary, str | None]:
     """``bench frame``, and then the comparison."""
-    require("panda3d", PEER, "peer")
+    require(PEER, PEER, "peer")
     beside_rows, beside = compare(options)
     rows, summary, renderer = frame(options)
     return [*rows, *beside_rows], {**summary, **beside}, renderer

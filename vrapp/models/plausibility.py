@@ -4,9 +4,9 @@ A density-ratio classifier over finished draws (Azadi et al. 2019, "Discriminato
 log p(model) − log p(draw) for an even mixture of both, so that what it finds implausible can be drawn again. The
 critics of `models.critic` are trained against a generator that moves; this one against a prior that is fixed.
 
-It looks at eleven figures of the whole shape and at its category. With 3,300 shapes of either side a convolutional
-network of 0.3 M numbers learned nothing that held for other models (AUC 0.50), principal components of the field
-little (0.58); these figures give 0.63, and what they refuse is what one sees: fragments, and walls worn thin.
+It looks at eleven figures of the whole shape and at its category: with 3,300 shapes of either side, a convolutional
+network of 0.3 M numbers learned nothing that held for other models, and principal components of the field told less.
+The card of the weights says how well it judges.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
+
+from vrapp.models.vae import halved
 
 RESOLUTION = 32
 FIGURES = 11
@@ -32,13 +34,6 @@ class PlausibilityConfig:
     def as_dict(self) -> dict[str, object]:
         """As JSON keeps it."""
         return asdict(self)
-
-
-def halved(grid: Tensor) -> Tensor:
-    """(…, R, R, R) → (…, R/2, R/2, R/2): means of blocks of 2³; on CPU much faster than a pooling layer."""
-    grid = grid[..., 0::2, :, :] + grid[..., 1::2, :, :]
-    grid = grid[..., 0::2, :] + grid[..., 1::2, :]
-    return (grid[..., 0::2] + grid[..., 1::2]) / 8
 
 
 def figures(distance: Tensor) -> Tensor:

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from vrapp.models.mixture import LatentMixture
-from vrapp.models.plausibility import PlausibilityConfig, PlausibilityCritic, figures, halved
+from vrapp.models.plausibility import PlausibilityConfig, PlausibilityCritic, figures
 from vrapp.models.prior import LatentPrior
-from vrapp.models.vae import ShapeVAE
+from vrapp.models.vae import ShapeVAE, halved
 
 _TOGETHER = 8  # latents in a pass of the networks
 
