@@ -14,7 +14,7 @@ from vrapp.models.critic import (
 )
 from vrapp.models.gan import GanConfig, ShapeGenerator
 
-SMALL = CriticConfig(categories=3, resolution=32, width=4)
+SMALL = CriticConfig(categories=3, coarse=32, width=4)
 TINY = GanConfig(categories=3, latent=8, style=16, widths=(16, 8, 8))
 
 
@@ -33,15 +33,15 @@ def test_the_gradient_is_of_unit_size_at_a_surface(resolution: int) -> None:
     assert view[0, 1:].norm(dim=0)[near].mean() == pytest.approx(1.0, abs=0.1)
 
 
-@pytest.mark.parametrize("resolution", [32, 64])
-def test_opinions_of_both_critics(resolution: int) -> None:
-    critic = ShapeCritic(CriticConfig(3, resolution, 4))
+@pytest.mark.parametrize(("resolution", "coarse"), [(16, 16), (32, 16), (32, 32), (64, 32)])
+def test_opinions_of_both_critics(resolution: int, coarse: int) -> None:
+    critic = ShapeCritic(CriticConfig(3, coarse, 4))
     shapes = torch.cat([ball(18, resolution), ball(9, resolution)])
     assert critic(shapes, torch.tensor([0, 2])).shape == (2, 2)
     nothing = critic(torch.ones(1, 1, *[resolution] * 3), torch.tensor([0]))
     assert nothing[0, 1] == 0  # no surface, no opinion of its parts
     with pytest.raises(ValueError, match="expected distances"):
-        critic(torch.ones(1, 1, 16, 16, 16), torch.tensor([0]))
+        critic(torch.ones(1, 1, 8, 8, 8), torch.tensor([0]))
 
 
 def test_layers_are_spectrally_normalised() -> None:
@@ -90,6 +90,9 @@ def test_what_the_generator_makes() -> None:
     distance, look = model(torch.randn(2, 8), torch.tensor([0, 2]))
     assert distance.shape == (2, 1, 32, 32, 32)
     assert look.shape == (2, 6, 32, 32, 32)
+    coarse, look = model(torch.randn(2, 8), torch.tensor([0, 2]), resolution=16)
+    assert coarse.shape == (2, 1, 16, 16, 16)
+    assert look.shape == (2, 6, 16, 16, 16)
     grid = model.decode(torch.randn(2, 8), torch.tensor([0, 2]))
     assert grid.shape == (2, 7, 64, 64, 64)
     assert grid[:, 0].abs().max() <= 1

@@ -49,7 +49,7 @@ def test_every_promised_number_is_there(trained: Path, tmp_path: Path) -> None:
     gan = tmp_path / "pure-gan.safetensors"
     categories = ["ball", "box", "cone"]
     network = ShapeGenerator(GanConfig(3, latent=4, style=8, widths=(8, 8, 8)))
-    network.out.bias.data[:8] += 1.0
+    network.coarse.bias.data[:8] += 1.0
     save_object_gan(gan, network, {"categories": categories})
     twin = tmp_path / "twin.safetensors"  # the same VAE: what comes back through it is reckoned once
     twin.write_bytes((trained / "own.safetensors").read_bytes())

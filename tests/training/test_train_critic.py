@@ -1,10 +1,12 @@
 """The gate's critic: its figures of known shapes, and that it learns to tell what can be told."""
 
+import math
+
 import torch
 
 from vrapp.models.plausibility import figures
 from vrapp.models.vae import halved
-from vrapp.training.train_critic import CriticTraining, train_critic
+from vrapp.training.train_critic import CriticTraining, _count_within, train_critic
 
 
 def box(*half: float) -> torch.Tensor:
@@ -70,3 +72,12 @@ def test_it_tells_draws_from_models_where_they_differ_and_only_there() -> None:
     critic = judged.critic
     fine, flat = box(8, 4.5, 6), box(8, 2.0, 6)
     assert critic(flat, torch.tensor([1])) < judged.threshold < critic(fine, torch.tensor([1]))
+
+
+def test_it_looks_at_no_more_models_than_there_is_time_for() -> None:
+    some = torch.ones(40, 1, 11, 4, 4, 4)
+    assert _count_within(math.inf, Boxes(), 0, some, 5) == 40
+    assert _count_within(0.0, Boxes(), 0, some, 5) == 8  # a pass
+    known = (some, torch.arange(40) % 2)
+    judged = train_critic(Boxes(), Thinner(), 0, known, known, 2, CriticTraining(seconds=0.0))
+    assert math.isfinite(judged.threshold)

@@ -49,7 +49,7 @@ def shapes() -> ShapeData:
 
 def test_a_resumed_gan_is_the_same_gan(shapes: ShapeData, tmp_path: Path) -> None:
     straight = train_gan(shapes, tmp_path / "straight", PLAN, TINY)
-    train_gan(shapes, tmp_path / "halting", replace(PLAN, seconds=0.0), TINY)  # stops after one step
+    train_gan(shapes, tmp_path / "halting", replace(PLAN, steps=1), TINY)
     resumed = train_gan(shapes, tmp_path / "halting", PLAN, TINY)
     pairs = zip(straight.state_dict().values(), resumed.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
@@ -83,7 +83,7 @@ def test_the_critics_say_is_a_set_share_of_the_reconstructions(shapes: ShapeData
     torch.manual_seed(0)
     plan = replace(PLAN, adversarial=0.25)
     maker = VaeDecoder(ShapeVAE(SMALL_VAE), plan)
-    run = AdversarialRun(maker, ShapeCritic(CriticConfig(2, 64, 4)), plan)
+    run = AdversarialRun(maker, ShapeCritic(CriticConfig(2, width=4)), plan)
     batch = _draw(shapes, torch.ones(4), run, Peers())
     made, own = maker.make(batch)
     adversarial = -run.critic(made, batch.category).mean()
@@ -95,6 +95,17 @@ def test_the_critics_say_is_a_set_share_of_the_reconstructions(shapes: ShapeData
         return sum(float(g.square().sum()) for g in grads if g is not None) ** 0.5
 
     assert pull(weight * adversarial) == pytest.approx(0.25 * pull(own), rel=1e-3)
+
+
+def test_the_pure_gan_learns_coarse_first(shapes: ShapeData, tmp_path: Path) -> None:
+    plan = replace(PLAN, steps=4, coarse_share=0.5)
+    train_gan(shapes, tmp_path, replace(plan, steps=2, coarse_share=1.0), TINY)
+    state = torch.load(tmp_path / "gan.pt", weights_only=True)
+    assert not any(value.any() for name, value in state["maker"].items() if name.startswith("fine."))
+    assert state["maker"]["coarse.weight"].any()
+    train_gan(shapes, tmp_path / "whole", plan, TINY)
+    state = torch.load(tmp_path / "whole" / "gan.pt", weights_only=True)
+    assert state["maker"]["fine.weight"].any()
 
 
 def test_a_gan_file_comes_back(shapes: ShapeData, tmp_path: Path) -> None:

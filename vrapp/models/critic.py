@@ -21,10 +21,10 @@ _BAND = 0.95  # |distance| below which a voxel belongs to the surface
 
 @dataclass(frozen=True)
 class CriticConfig:
-    """`resolution` of the distances that come in, 64 or 32; `width` of the first layers."""
+    """`coarse`: what the global critic sees, 16³ or 32³; `width` of the first layers."""
 
     categories: int
-    resolution: int = 64
+    coarse: int = 32
     width: int = 32
 
     def as_dict(self) -> dict[str, object]:
@@ -36,7 +36,7 @@ def surface_view(distance: Tensor) -> Tensor:
     """(B, 1, R³) in [−1, 1] → (B, 4, R³): the distance and its gradient, of about unit size near a surface.
 
     Central differences; at the border the grid goes on as it ends.  Distances are clamped at ±4 voxels of
-    64³ and keep that unit at 32³: over two voxels they change by ½ at 64³ and by 1 at 32³.
+    64³ and keep that unit: over two voxels they change by ½ at 64³ and by 1 at 32³ (by less than 2 at 16³).
     """
     if distance.dim() != 5 or distance.shape[1] != 1:
         raise ValueError(f"expected distances (B, 1, R, R, R), got {tuple(distance.shape)}")
@@ -57,13 +57,14 @@ def _down(before: int, after: int) -> nn.Sequential:
 
 
 class GlobalCritic(nn.Module):
-    """The shape as a whole, at 32³: (B, 4, 32³) and category (B,) → (B,)."""
+    """The shape as a whole, at 16³ or 32³: (B, 4, R³) and category (B,) → (B,)."""
 
     def __init__(self, config: CriticConfig) -> None:
         super().__init__()
         w = config.width
+        first = [_down(VIEW_CHANNELS, w)] if config.coarse == 32 else [_conv(VIEW_CHANNELS, w, 3), nn.LeakyReLU(0.2)]
         self.body = nn.Sequential(
-            _down(VIEW_CHANNELS, w),  # 16³
+            *first,  # 16³
             _down(w, 2 * w),  # 8³
             _down(2 * w, 4 * w),  # 4³
             _conv(4 * w, 4 * w, 3),
@@ -102,22 +103,26 @@ class LocalCritic(nn.Module):
 
 
 class ShapeCritic(nn.Module):
-    """Both critics: distances (B, 1, R³) and categories (B,) → (B, 2), global and local opinion."""
+    """Both critics: distances (B, 1, R³) and categories (B,) → (B, 2), global and local opinion.
+
+    R is 16, 32 or 64, and not less than what the global critic sees.
+    """
 
     def __init__(self, config: CriticConfig) -> None:
         super().__init__()
-        if config.resolution not in (32, 64):
-            raise ValueError(f"resolution {config.resolution} is none of 32, 64")
+        if config.coarse not in (16, 32):
+            raise ValueError(f"coarse resolution {config.coarse} is none of 16, 32")
         self.config = config
         self.whole = GlobalCritic(config)
         self.parts = LocalCritic(config)
 
     def forward(self, distance: Tensor, category: Tensor) -> Tensor:
         """High for what looks real."""
-        r = self.config.resolution
-        if tuple(distance.shape[1:]) != (1, r, r, r):
-            raise ValueError(f"expected distances (B, 1, {r}, {r}, {r}), got {tuple(distance.shape)}")
-        coarse = distance if r == 32 else functional.avg_pool3d(distance, 2)
+        r = distance.shape[-1]
+        if tuple(distance.shape[1:]) != (1, r, r, r) or r not in (16, 32, 64) or r < self.config.coarse:
+            raise ValueError(f"expected distances (B, 1, R³) of 16, 32 or 64, got {tuple(distance.shape)}")
+        factor = r // self.config.coarse
+        coarse = distance if factor == 1 else functional.avg_pool3d(distance, factor)
         whole = self.whole(surface_view(coarse), category)
         return torch.stack([whole, self.parts(surface_view(distance))], 1)
 

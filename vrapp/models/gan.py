@@ -1,8 +1,8 @@
 """A pure category-conditional GAN of object grids at 32³: one row of the table.
 
-Noise and category become a style that scales and shifts every layer (Karras et al. 2019); the shape grows
-from 4³ to 16³ by depth-to-space and leaves as 32³ distances with six looks, as the VAE's decoder has them.
-Its critic is `models.critic.ShapeCritic` at 32³.
+Noise and category become a style that scales and shifts every layer (Karras et al. 2019).  It learns coarse
+first: features of 8³ leave as a shape of 16³, and what those of 16³ add makes it one of 32³ (output skips,
+Karras et al. 2020), with six looks, as the VAE's decoder has them.  Its critic is `models.critic.ShapeCritic`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 LOOKS = 6  # sRGB colour, roughness, metalness, emission
-RESOLUTION = 32
+COARSE, FINE = 16, 32  # resolutions that it can be asked for
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class _StyledBlock(nn.Module):
 
 
 class ShapeGenerator(nn.Module):
-    """Noise (B, latent) and category (B,) → raw distance (B, 1, 32³) and look logits (B, 6, 32³)."""
+    """Noise (B, latent) and category (B,) → distance (B, 1, 32³) and look logits (B, 6, 32³)."""
 
     def __init__(self, config: GanConfig) -> None:
         super().__init__()
@@ -73,20 +73,31 @@ class ShapeGenerator(nn.Module):
         self.start = nn.Linear(config.style, a * 4**3)
         self.block4, self.up8 = _StyledBlock(a, config.style), nn.Conv3d(a, b * 8, 1)
         self.block8, self.up16 = _StyledBlock(b, config.style), nn.Conv3d(b, c * 8, 1)
+        self.coarse = nn.Conv3d(b, (1 + LOOKS) * 8, 3, padding=1)
         self.block16 = _StyledBlock(c, config.style)
-        self.out = nn.Conv3d(c, (1 + LOOKS) * 8, 3, padding=1)
+        self.fine = nn.Conv3d(c, (1 + LOOKS) * 8, 3, padding=1)
+        for name, layer in self.named_modules():
+            # Without this the category and the biases outweigh the noise, and all draws begin alike.
+            if isinstance(layer, nn.Linear | nn.Conv3d) and not name.endswith("conv2"):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(self.fine.weight)
 
-    def forward(self, noise: Tensor, category: Tensor) -> tuple[Tensor, Tensor]:
-        """Distance within ±1 and look logits; for the critic, which sees the distance alone."""
+    def forward(self, noise: Tensor, category: Tensor, resolution: int = FINE) -> tuple[Tensor, Tensor]:
+        """Distance (B, 1, R³) within ±1 and look logits (B, 6, R³), R = `resolution`, 16 or 32."""
         if noise.dim() != 2 or noise.shape[1] != self.config.latent:
             raise ValueError(f"expected noise (B, {self.config.latent}), got {tuple(noise.shape)}")
         noise = noise * torch.rsqrt(noise.square().mean(1, keepdim=True) + 1e-8)
         style = self.mapping(torch.cat([noise, self.category(category)], 1))
         x = self.start(style).reshape(len(noise), -1, 4, 4, 4)
         x = _grow(self.up8(self.block4(x, style)))  # (B, b, 8³)
-        x = _grow(self.up16(self.block8(x, style)))  # (B, c, 16³)
-        x = _grow(self.out(functional.silu(self.block16(x, style))))  # (B, 7, 32³)
-        return torch.tanh(x[:, :1]), x[:, 1:]
+        x = self.block8(x, style)
+        made = _grow(self.coarse(functional.silu(x)))  # (B, 7, 16³)
+        if resolution == FINE:
+            x = self.block16(_grow(self.up16(x)), style)  # (B, c, 16³)
+            made = functional.interpolate(made, scale_factor=2, mode="trilinear", align_corners=False)
+            made = made + _grow(self.fine(functional.silu(x)))
+        return torch.tanh(made[:, :1]), made[:, 1:]
 
     def decode(self, noise: Tensor, category: Tensor) -> Tensor:
         """(B, 7, 64, 64, 64) grids as `ShapeVAE.decode` gives them, interpolated from 32³."""

@@ -21,7 +21,7 @@ from vrapp.training.peers import Peers
 from vrapp.training.shape_data import ShapeData, cached_shapes
 from vrapp.training.sources import list_objects, sources_hash
 from vrapp.training.split import load_or_make_split
-from vrapp.training.train_critic import train_critic
+from vrapp.training.train_critic import CriticTraining, train_critic
 from vrapp.training.train_gan import SHARPENED, GanTraining, sharpen_decoder
 from vrapp.training.train_prior import CHECKPOINT as PRIOR
 from vrapp.training.train_prior import PriorTraining, encode_proportions, encode_shapes, train_prior
@@ -41,6 +41,7 @@ class ObjectTraining:
     prior_share: float = 0.2  # of the time, where the autoregressive prior is trained
     adversarial: bool = False  # VAE-GAN: the decoder is trained on against critics
     adversarial_share: float = 0.3  # of the time, then
+    critic_share: float = 0.08  # of the time: the gate's critic
     variants: int = 4  # encodings of a model that the autoregressive prior learns from
     seed: int = 0
     processes: int | None = None
@@ -91,13 +92,13 @@ def train_objects(
     prior, figures, means = _fit_prior(vae, shapes, held_out, work, settings, say)
     judged = train_critic(
         vae, prior, PROJECTIONS, (means, shapes.category), (encode_proportions(vae, held_out), held_out.category),
-        len(categories),
+        len(categories), CriticTraining(seconds=settings.seconds * settings.critic_share, seed=settings.seed),
     )  # fmt: skip
     say(f"critic: {judged.auc:.3f} of held-out models found likelier than draws; {judged.draws_refused:.0%} refused")
     test = cached_shapes(work, baked, split["test"], categories)
     found = reconstruction_iou(vae, test)
     figures["test_iou"] = sum(found) / len(found) if found else math.nan
-    card = data_card(shapes, sources_hash(baked.sources), split["hash"])
+    card = data_card(shapes, sources_hash([baked.sources[int(row)] for row in baked.rows]), split["hash"])
     card["figures"] = figures
     sampling = (SAMPLING if settings.autoregressive else {}) | {"projections": PROJECTIONS}
     digest = export_weights(out, vae, prior, means[:, 0], shapes, card, sampling, judged)
@@ -116,7 +117,7 @@ def bake_folder(data_dir: Path, work: Path, settings: ObjectTraining, say: Calla
         raise InputFileError(f"There is no GLB, glTF, OBJ or PLY file in {data_dir}; name a folder that has some.")
     if importlib.util.find_spec("igl") is None or importlib.util.find_spec("skimage") is None:
         raise UsageError("Training needs libigl and scikit-image; install them with: pip install 'vrapp[train]'.")
-    if Peers().count > 1 and not all_baked(work, sources):
+    if Peers().count > 1 and not all_baked(data_dir, sources, work):
         raise UsageError("Bake with one process first: run the same command once without torchrun.")
     say(f"{len(sources)} models in {data_dir}")
 
@@ -144,7 +145,8 @@ def _trained_vae(
     gan = settings.adversarial_share if settings.adversarial else 0.0
     after = [SHARPENED] * settings.adversarial + [PRIOR] * settings.autoregressive
     begun = any((work / name).is_file() for name in after)
-    plan = replace(settings.vae, seed=settings.seed, seconds=settings.seconds * (1 - prior - gan))
+    share = 1 - prior - gan - settings.critic_share
+    plan = replace(settings.vae, seed=settings.seed, seconds=settings.seconds * share)
     vae = trained_vae(work, plan.model) if begun else None
     vae = vae or train_vae(shapes, held_out, work, plan, _teller(say, "shapes"))
     if not settings.adversarial:

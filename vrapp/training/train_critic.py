@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ _TOGETHER = 8  # latents in a pass of the networks
 @dataclass(frozen=True)
 class CriticTraining:
     """Settings of a run. ``refused`` is the share of held-out *models* that the threshold turns away; of more than
-    ``most`` models some are taken."""
+    ``most`` models, or of more than ``seconds`` suffice for, some are taken."""
 
     passes: int = 8
     batch: int = 64
@@ -31,6 +32,7 @@ class CriticTraining:
     most: int = 2000
     temperature: float = 0.85  # of the draws
     refused: float = 0.05
+    seconds: float = math.inf
     seed: int = 0
 
 
@@ -61,7 +63,8 @@ def train_critic(
     """
     plan = plan or CriticTraining()
     rng = torch.Generator().manual_seed(plan.seed)
-    some = torch.randperm(len(models[1]), generator=rng)[: plan.most]
+    enough = min(plan.most, _count_within(plan.seconds, vae, projections, models[0], len(held_out[1])))
+    some = torch.randperm(len(models[1]), generator=rng)[:enough]
     real, drawn, labels = _sides(vae, prior, projections, (models[0][some], models[1][some]), plan, rng)
     torch.manual_seed(plan.seed)  # of the network and its dropout
     critic = PlausibilityCritic(PlausibilityConfig(categories))
@@ -76,6 +79,18 @@ def train_critic(
     threshold = float(np.quantile(seen, plan.refused))
     auc = float((seen[:, None] > made[None]).mean())
     return JudgedCritic(critic, threshold, auc, float((made < threshold).mean()))
+
+
+@torch.no_grad()
+def _count_within(seconds: float, vae: ShapeVAE, projections: int, latents: Tensor, checked: int) -> int:
+    """How many models, beside those to check with, the networks can look at in that time: at least one pass."""
+    if math.isinf(seconds):
+        return len(latents)
+    begun = time.perf_counter()
+    some = latents[:_TOGETHER, 0]
+    _figures(vae, some, projections)
+    for_one = 2 * (time.perf_counter() - begun) / len(some)  # a model and a draw
+    return max(_TOGETHER, int(seconds / for_one) - checked)
 
 
 def _fit(

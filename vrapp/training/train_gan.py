@@ -1,4 +1,4 @@
-"""Adversarial training on object grids: a pure GAN at 32³, and the VAE's decoder made sharper (VAE-GAN).
+"""Adversarial training on object grids: a pure GAN (at 16³, then 32³), and the VAE's decoder sharpened (VAE-GAN).
 
 Both alternate a step of the critic with one of the generator: hinge loss, R1 every few steps, an average
 of the weights, the same augmentation of what is real and what is made.  Larsen et al. 2016 for the VAE-GAN:
@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from vrapp.core.errors import UsageError
 from vrapp.models.critic import CriticConfig, ShapeCritic, augment, critic_hinge, generator_hinge, r1_penalty
-from vrapp.models.gan import GanConfig, ShapeGenerator
+from vrapp.models.gan import COARSE, FINE, GanConfig, ShapeGenerator
 from vrapp.models.vae import ShapeVAE, VaeLossWeights, vae_loss
 from vrapp.training.augment import AugmentConfig
 from vrapp.training.checkpoint import Ema, load_checkpoint, restoring, save_checkpoint, write_log
@@ -38,12 +38,13 @@ class GanTraining:
 
     steps: int = 20_000
     batch: int = 16
-    generator_rate: float = 2e-4
+    generator_rate: float = 1e-4
     critic_rate: float = 4e-4
     r1: float = 1.0
     r1_every: int = 16
     critic_width: int = 32
     ema: float = 0.999
+    coarse_share: float = 0.6  # pure GAN: of its steps, or of its time, at 16³
     adversarial: float = 0.2  # VAE-GAN: the critic's say, as a share of the reconstruction's (at the decoder's output)
     moved: float = 0.5  # VAE-GAN: share of what the critic sees that is decoded from moved latents
     jitter: float = 0.5  # … and by how many standard deviations of the latents
@@ -71,7 +72,7 @@ class Batch:
 class Maker(Protocol):
     """What an adversarial run trains against its critic."""
 
-    resolution: int
+    resolution: int  # of what it makes
 
     @property
     def network(self) -> nn.Module:
@@ -86,27 +87,35 @@ class Maker(Protocol):
         """How much the critic's loss counts beside the own one."""
         ...
 
+    def at(self, share: float, plan: GanTraining) -> None:
+        """Set what is learned when this share of the steps, or of the time, is over."""
+        ...
+
 
 class PureGan:
-    """Noise and category → 32³. There is nothing but the critic to learn from."""
-
-    resolution = 32
+    """Noise and category → 16³, later 32³. There is nothing but the critic to learn from."""
 
     def __init__(self, config: GanConfig) -> None:
         self.network = ShapeGenerator(config)
+        self.resolution = COARSE
 
     def make(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The looks learn the mean look of their place from real models; the critic judges the shape."""
         noise = torch.randn(len(batch.category), self.network.config.latent, generator=batch.rng)
-        distance, look = self.network(noise.to(batch.distance.device), batch.category)
-        mask = batch.look[:, 6:7]
-        wanted = (batch.look[:, :6] / mask.clamp(min=1e-3)).clamp(0, 1)
+        distance, look = self.network(noise.to(batch.distance.device), batch.category, self.resolution)
+        seen = _pooled(batch.look, self.resolution)
+        mask = seen[:, 6:7]
+        wanted = (seen[:, :6] / mask.clamp(min=1e-3)).clamp(0, 1)
         entropy = functional.binary_cross_entropy_with_logits(look.float(), wanted, reduction="none")
         return distance, (entropy * (mask > 0.05)).sum() / ((mask > 0.05).sum() * 6).clamp(min=1)
 
     def weight(self, made: Tensor, own: Tensor, adversarial: Tensor) -> Tensor:
         """One."""
         return torch.ones((), device=made.device)
+
+    def at(self, share: float, plan: GanTraining) -> None:
+        """See `Maker`."""
+        self.resolution = COARSE if share < plan.coarse_share else FINE
 
 
 class VaeDecoder:
@@ -142,6 +151,9 @@ class VaeDecoder:
             pulls.append(sum(float(g.square().sum()) for g in found if g is not None) ** 0.5)
         return torch.tensor(min(1e3, self._plan.adversarial * pulls[0] / max(pulls[1], 1e-9)), device=made.device)
 
+    def at(self, share: float, plan: GanTraining) -> None:
+        """The same from first to last."""
+
 
 class AdversarialRun:
     """A maker and its critic with their optimisers and average, as far as they have come."""
@@ -154,6 +166,7 @@ class AdversarialRun:
         self.for_maker = torch.optim.Adam(learned, plan.generator_rate, betas=(0.0, 0.99))
         self.for_critic = torch.optim.Adam(critic.parameters(), plan.critic_rate, betas=(0.0, 0.99))
         self.ema, self.step = Ema(maker.network, plan.ema), 0
+        self.share = 0.0  # of the steps, or of the time, that is over
         self.history: list[list[float]] = []
 
     def state(self) -> dict[str, Any]:
@@ -162,7 +175,7 @@ class AdversarialRun:
             "maker": self.maker.network.state_dict(), "critic": self.critic.state_dict(),
             "for_maker": self.for_maker.state_dict(), "for_critic": self.for_critic.state_dict(),
             "ema": self.ema.shadow, "ema_steps": self.ema.steps, "step": self.step, "history": self.history,
-            "settings": settings_of(self.plan),
+            "share": self.share, "settings": settings_of(self.plan),
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -173,6 +186,7 @@ class AdversarialRun:
         self.for_critic.load_state_dict(state["for_critic"])
         self.ema.shadow = {name: value.to(self.device) for name, value in state["ema"].items()}
         self.ema.steps, self.step, self.history = state["ema_steps"], state["step"], state["history"]
+        self.share = state["share"]
 
     @contextmanager
     def _precision(self) -> Iterator[None]:
@@ -182,7 +196,7 @@ class AdversarialRun:
 
     def teach_critic(self, batch: Batch, peers: Peers) -> dict[str, float]:
         """One step of the critic; R1 on every `r1_every`-th."""
-        real = self._seen(batch.distance)
+        real = _pooled(batch.distance, self.maker.resolution)
         with torch.no_grad(), self._precision():
             made, _ = self.maker.make(batch)
         real, made = augment(real, batch.rng), augment(made.float(), batch.rng)
@@ -208,9 +222,6 @@ class AdversarialRun:
         told = {"own": own, "adversarial": adversarial, "weight": weight}
         return {name: float(value.detach()) for name, value in told.items()}, stop
 
-    def _seen(self, distance: Tensor) -> Tensor:
-        return distance if self.maker.resolution == 64 else functional.avg_pool3d(distance, 2)
-
     @staticmethod
     def _update(optimiser: torch.optim.Optimizer, network: nn.Module, loss: Tensor, peers: Peers, late: bool) -> bool:
         optimiser.zero_grad(set_to_none=True)
@@ -218,6 +229,12 @@ class AdversarialRun:
         stop = peers.average_gradients(network, late)
         optimiser.step()
         return stop
+
+
+def _pooled(grid: Tensor, resolution: int) -> Tensor:
+    """(B, C, R³) → (B, C, `resolution`³): means of its cells."""
+    factor = grid.shape[-1] // resolution
+    return grid if factor == 1 else functional.avg_pool3d(grid, factor)
 
 
 def settings_of(plan: GanTraining) -> str:
@@ -244,6 +261,8 @@ def train_adversarially(
     run.maker.network.train()
     started, stop = time.monotonic(), False
     while run.step < plan.steps and not stop:
+        run.share = max(run.share, run.step / plan.steps, (time.monotonic() - started) / max(plan.seconds, 1e-9))
+        run.maker.at(run.share, plan)
         batch = _draw(shapes, chances, run, peers)
         told = run.teach_critic(batch, peers)
         late = time.monotonic() - started > plan.seconds
@@ -279,7 +298,7 @@ def train_gan(
     torch.manual_seed(plan.seed)
     config = config or GanConfig(len(shapes.categories))
     maker = PureGan(config)
-    critic = ShapeCritic(CriticConfig(len(shapes.categories), maker.resolution, plan.critic_width))
+    critic = ShapeCritic(CriticConfig(len(shapes.categories), COARSE, plan.critic_width))
     run = AdversarialRun(maker, critic, plan)
     train_adversarially(run, shapes, folder / "gan.pt", _chances(shapes), progress)
     model = ShapeGenerator(config)
@@ -300,7 +319,7 @@ def sharpen_decoder(
     `vae` is changed: it comes back with the averaged weights, in eval mode.  Its latents stay what they were.
     """
     torch.manual_seed(plan.seed)
-    critic = ShapeCritic(CriticConfig(len(shapes.categories), 64, plan.critic_width))
+    critic = ShapeCritic(CriticConfig(len(shapes.categories), width=plan.critic_width))
     run = AdversarialRun(VaeDecoder(vae, plan, loss), critic, plan)
     train_adversarially(run, shapes, folder / SHARPENED, _chances(shapes), progress)
     vae.load_state_dict(run.ema.shadow)
