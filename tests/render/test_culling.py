@@ -11,7 +11,16 @@ from vrapp.core.mesh import LEVELS
 from vrapp.core.pose import Pose
 from vrapp.core.scene import Mark, ObjectState, SceneArrays
 from vrapp.render.arena import LEVEL_DTYPE
-from vrapp.render.culling import HIGHLIGHTS, OBJECT_DTYPE, DetailChooser, DrawList, commands, frustum_planes, inside
+from vrapp.render.culling import (
+    HIGHLIGHTS,
+    OBJECT_DTYPE,
+    DetailChooser,
+    DrawList,
+    NearestFirst,
+    commands,
+    frustum_planes,
+    inside,
+)
 from vrapp.render.frame_block import place_eyes
 
 
@@ -194,3 +203,16 @@ def test_commands_name_level_and_row() -> None:
     assert out["first_index"].tolist() == [4000, 5000]
     assert out["base_instance"].tolist() == [2, 0]
     assert out["instances"].tolist() == [2, 2]
+
+
+def test_the_nearest_are_drawn_first_and_none_is_lost_between_two_sorts() -> None:
+    order, distance = NearestFirst(), np.array([3, 1, 2, 0.5], np.float32)
+    everything = np.ones(4, bool)
+    assert order.of(everything, distance).tolist() == [3, 1, 2, 0]
+    assert order.of(np.array([True, False, True, True]), distance).tolist() == [3, 2, 0]
+    for _ in range(6):  # it may be a few frames late
+        late = order.of(everything, distance[::-1].copy()).tolist()
+        assert sorted(late) == [0, 1, 2, 3]
+    assert late == [0, 2, 1, 3]
+    more = np.array([3, 1, 2, 0.5, 0.1], np.float32)  # but has all that has come
+    assert order.of(np.ones(5, bool), more).tolist() == [4, 3, 1, 2, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ SIZE = (160, 120)
 NOTHING = FrameExtras()
 EMPTY = scene_of([], [])
 SRGB8_ALPHA8 = 0x8C43
+CLIP_DEPTH_MODE, NEGATIVE_ONE_TO_ONE, ZERO_TO_ONE = 0x935D, 0x935E, 0x935F
 
 
 @pytest.fixture(params=["light", "full"])
@@ -208,6 +210,21 @@ def test_without_clip_control_the_picture_is_the_same(
         pixels.append(picture(renderer, scene_of([red], [(0, 0.5, -3)]), target(SIZE)))
         renderer.release()
     assert (np.abs(pixels[0] - pixels[1]).max(axis=2) > 12).mean() < 0.01
+
+
+def test_a_released_renderer_leaves_opengl_s_own_range_of_depth(checked_context: Any) -> None:
+    get = ctypes.CFUNCTYPE(None, ctypes.c_uint, ctypes.POINTER(ctypes.c_int))(
+        checked_context.mglo._context.load("glGetIntegerv")
+    )
+    found = ctypes.c_int()
+    renderer = Renderer(checked_context, "light")
+    renderer._begin_state(1)
+    get(CLIP_DEPTH_MODE, found)
+    assert found.value == ZERO_TO_ONE
+    renderer._end_state()
+    renderer.release()
+    get(CLIP_DEPTH_MODE, found)
+    assert found.value == NEGATIVE_ONE_TO_ONE
 
 
 def test_the_target_may_change_its_size(renderer: Renderer, target: Callable[..., Target]) -> None:

@@ -115,7 +115,7 @@ class Loop:
         finally:
             gl_s += timers.timed(p.display.end_frame)
         timers.stage(END)
-        p.generator.work(sum(p.renderer.stage_ms().values()) or None, timing.period_ns / 1e6)
+        p.generator.work(p.renderer.gpu_ms or None, timing.period_ns / 1e6)
         timers.stage(GENERATE)
         if p.recorder is not None:
             p.recorder.frame(snapshot)

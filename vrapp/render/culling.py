@@ -44,9 +44,6 @@ _GROWS, _TRAVELS = (
     for states in ((ObjectState.GROWING, ObjectState.SHRINKING), (ObjectState.HELD, ObjectState.FLYING))
 )
 
-#: What each plane of a frustum takes of a clip matrix's rows: left, right, bottom, top, near.
-_SIDES = np.array([[1, 0, 0, 1], [-1, 0, 0, 1], [0, 1, 0, 1], [0, -1, 0, 1], [0, 0, 0, 1]], np.float32)
-
 _HYSTERESIS = 0.18  # of a level (an octave of size): a level stays until it is this far out of its range
 
 #: As ints: an array and an enum compare eight times slower.
@@ -86,9 +83,15 @@ def smoothstep(x: Array) -> Array:
 
 def frustum_planes(clip_from_world: Array) -> Array:
     """(5, 4) inward unit planes ``(normal, offset)`` of a (4, 4) matrix: four sides and the near plane."""
-    rows = (_SIDES @ clip_from_world).tolist()
-    lengths = [math.hypot(a, b, c) for a, b, c, _ in rows]
-    return np.array([[x / length for x in row] for row, length in zip(rows, lengths, strict=True)], np.float32)
+    (a, b, c, d), (e, f, g, h), _, (i, j, k, m) = clip_from_world.tolist()
+    planes = []
+    for x, y, z, offset in (
+        (i + a, j + b, k + c, m + d), (i - a, j - b, k - c, m - d),
+        (i + e, j + f, k + g, m + h), (i - e, j - f, k - g, m - h), (i, j, k, m),
+    ):  # fmt: skip
+        length = math.hypot(x, y, z)
+        planes.append((x / length, y / length, z / length, offset / length))
+    return np.array(planes, np.float32)
 
 
 def inside(planes: Array, centres: Array, radii: Array) -> np.ndarray:
@@ -228,6 +231,25 @@ def commands(arena: MeshArena, draws: DrawList, chosen: np.ndarray, level: np.nd
     out["first_index"], out["base_vertex"] = where["first_index"], where["base_vertex"]
     out["base_instance"] = chosen
     return out
+
+
+class NearestFirst:
+    """In which order rows are drawn: the nearest first, so that what is behind need not be shaded.
+
+    Sorted again every few frames, and where there are more or fewer rows: an order a little old draws the same picture.
+    """
+
+    def __init__(self) -> None:
+        self._rows = _NONE
+        self._age = 0
+
+    def of(self, chosen: np.ndarray, distance: Array) -> np.ndarray:
+        """The rows that are ``chosen`` (N,) bool, by their ``distance`` (N,)."""
+        self._age += 1
+        if len(self._rows) != len(distance) or self._age >= _FRAMES_PER_CHOICE:
+            self._rows, self._age = distance.argsort(), 0
+        ordered: np.ndarray = self._rows[chosen[self._rows]]
+        return ordered
 
 
 class DetailChooser:

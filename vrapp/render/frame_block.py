@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from vrapp.core.pose import NEAR_M, Fov, Pose, View
 from vrapp.core.record import record
 from vrapp.render.daylight import Daylight
 
-_LAST_ROW = [0.0, 0.0, 0.0, 1.0]
+_LAST_ROW = (0.0, 0.0, 0.0, 1.0)
 _CLOUD_PERIOD_S = 10_000.0  # the clouds have drifted by whole tiles (sky.frag), so starting again does not show
 
 FRAME_DTYPE = np.dtype(
@@ -55,29 +55,62 @@ def place_eyes(views: tuple[View, ...], world_from_stage: Pose) -> tuple[Eye, ..
     eyes = []
     for view in views:
         pose = world_from_stage @ view.pose
-        projection, ray, height_tan = _lens(view.fov)
-        right, up, back = floats.axes(pose.orientation.tolist())
-        at = pose.position.tolist()
-        view_from_world = [[*axis, -sum(map(float.__mul__, axis, at))] for axis in (right, up, back)]
-        clip_from_world = projection @ np.array([*view_from_world, _LAST_ROW], np.float32)
-        turn = [[*row, 0.0] for row in zip(right, up, back, strict=True)]
-        ray_from_ndc = np.array([*turn, _LAST_ROW], np.float32) @ ray
+        lens = _lens(view.fov)
+        at, axes = pose.position.tolist(), floats.axes(pose.orientation.tolist())
         _, _, width, height = view.viewport
-        density = height / height_tan
-        lens = (width, height), density, view.fov, view.hidden
-        eyes.append(Eye(pose.position, pose.orientation, clip_from_world, ray_from_ndc, *lens))
+        size, density = (width, height), height / lens.height_tan
+        matrices = _clip_from_world(lens, at, axes), _ray_from_ndc(lens, axes)
+        eyes.append(Eye(pose.position, pose.orientation, *matrices, size, density, view.fov, view.hidden))
     return tuple(eyes)
 
 
+class _Lens(NamedTuple):
+    """Of a field of view: scale and shift of the projection, scale and shift of the rays through NDC, and the height
+    of the picture at 1 m."""
+
+    scale: tuple[float, float]
+    shift: tuple[float, float]
+    ray_scale: tuple[float, float]
+    ray_shift: tuple[float, float]
+    height_tan: float
+
+
 @lru_cache(maxsize=8)
-def _lens(fov: Fov) -> tuple[Array, Array, float]:
-    """What the field of view alone decides: projection, rays from NDC, and the height of the picture at 1 m."""
-    projection = maths.projection_reversed_z(fov.tan_left, fov.tan_right, fov.tan_up, fov.tan_down, NEAR_M)
-    ray = np.eye(4, dtype=np.float32)
-    ray[0, 0], ray[0, 2] = (fov.tan_right - fov.tan_left) / 2, (fov.tan_right + fov.tan_left) / 2
-    ray[1, 1], ray[1, 2] = (fov.tan_up - fov.tan_down) / 2, (fov.tan_up + fov.tan_down) / 2
-    ray[2, 2] = -1
-    return projection, ray, fov.tan_up - fov.tan_down
+def _lens(fov: Fov) -> _Lens:
+    projection = maths.projection_reversed_z(fov.tan_left, fov.tan_right, fov.tan_up, fov.tan_down, NEAR_M).tolist()
+    width, height = fov.tan_right - fov.tan_left, fov.tan_up - fov.tan_down
+    return _Lens(
+        (projection[0][0], projection[1][1]), (projection[0][2], projection[1][2]), (width / 2, height / 2),
+        ((fov.tan_right + fov.tan_left) / 2, (fov.tan_up + fov.tan_down) / 2), height,
+    )  # fmt: skip
+
+
+_Axes: TypeAlias = tuple[floats.Vector, floats.Vector, floats.Vector]
+
+
+def _clip_from_world(lens: _Lens, at: list[float], axes: _Axes) -> Array:
+    """Infinite reversed-Z projection of what an eye with these axes (right, up, back) sees from ``at``: (4, 4).
+
+    Multiplied out: most of a projection is zeros.
+    """
+    x, y, z = at
+    (a, b, c), (d, e, f), (g, h, i) = axes
+    p, q, r = -(a * x + b * y + c * z), -(d * x + e * y + f * z), -(g * x + h * y + i * z)
+    (s, t), (u, v) = lens.scale, lens.shift
+    rows = (
+        (s * a + u * g, s * b + u * h, s * c + u * i, s * p + u * r),
+        (t * d + v * g, t * e + v * h, t * f + v * i, t * q + v * r),
+        (0.0, 0.0, 0.0, NEAR_M),
+        (-g, -h, -i, -r),
+    )
+    return np.array(rows, np.float32)
+
+
+def _ray_from_ndc(lens: _Lens, axes: _Axes) -> Array:
+    """(4, 4): the direction in the world, at 1 m of depth, of a point of the picture."""
+    (s, t), (u, v) = lens.ray_scale, lens.ray_shift
+    rows = [(s * a, t * d, u * a + v * d - g, 0.0) for a, d, g in zip(*axes, strict=True)]
+    return np.array((*rows, _LAST_ROW), np.float32)
 
 
 class FrameBlock:
@@ -87,19 +120,22 @@ class FrameBlock:
         self.values = np.zeros(1, FRAME_DTYPE)
         self.row = self.values[0]  # a view
         self.viewer: Array = self.row["viewer"][:3]  # likewise: the middle of the eyes, metres
+        # Likewise, since looking for a field of a record takes longer than writing it.
+        self._clip_from_world, self._ray_from_ndc = self.row["clip_from_world"], self.row["ray_from_ndc"]
+        self._positions, self._to_sun, self._viewer = self.row["eyes"][:, :3], self.row["to_sun"], self.row["viewer"]
+        self._counts = self.row["counts"]
         self._buffer = ctx.buffer(reserve=FRAME_DTYPE.itemsize, dynamic=True)
 
     def set_eyes(self, eyes: tuple[Eye, ...], time_s: float) -> None:
         """Cameras, their middle, and the time of the moving things."""
-        v = self.row
         for i, eye in enumerate(eyes):
-            v["clip_from_world"][i] = eye.clip_from_world.T
-            v["ray_from_ndc"][i] = eye.ray_from_ndc.T
-            v["eyes"][i, :3] = eye.position
+            self._clip_from_world[i] = eye.clip_from_world.T
+            self._ray_from_ndc[i] = eye.ray_from_ndc.T
+            self._positions[i] = eye.position
         self.viewer[:] = eyes[0].position if len(eyes) == 1 else (eyes[0].position + eyes[1].position) / 2
-        v["viewer"][3] = 1 / eyes[0].pixels_per_radian
-        v["to_sun"][3] = time_s % _CLOUD_PERIOD_S
-        v["counts"][0] = len(eyes)
+        self._viewer[3] = 1 / eyes[0].pixels_per_radian
+        self._to_sun[3] = time_s % _CLOUD_PERIOD_S
+        self._counts[0] = len(eyes)
 
     def set_daylight(self, light: Daylight) -> None:
         """Sun, sky, bounce, exposure and fog."""

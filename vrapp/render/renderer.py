@@ -22,7 +22,7 @@ from vrapp.core.pose import Fov, Pose, View
 from vrapp.core.scene import SceneArrays
 from vrapp.render import antialias, post, scenery
 from vrapp.render.arena import MeshArena
-from vrapp.render.culling import DetailChooser, DrawList, commands, frustum_planes, inside
+from vrapp.render.culling import DetailChooser, DrawList, NearestFirst, commands, frustum_planes, inside
 from vrapp.render.daylight import Daylight
 from vrapp.render.extras import FrameExtras
 from vrapp.render.frame_block import Eye, FrameBlock, place_eyes
@@ -74,6 +74,7 @@ class Renderer:
     def _make_parts(self) -> None:
         ctx, preset = self._ctx, self._preset
         self._detail = DetailChooser(preset.fine_pixels, preset.coarse_ratio, preset.triangle_budget)
+        self._order = NearestFirst()
         self._hands = HandMeshes(self.arena)
         self._hidden = HiddenArea(ctx)
         self._overlay = Overlay(ctx)
@@ -116,6 +117,7 @@ class Renderer:
         self._clock.begin_frame()
         if not all(min(view.viewport[2:]) > 0 for view in views):
             return  # a minimised window
+        # All is worked out before anything is drawn: a software rasteriser leaves nothing of it in the caches.
         eyes = self._eyes = place_eyes(views, world_from_stage)
         self._frame.set_eyes(eyes, extras.time_s)
         self._scenery.place(self._frame)
@@ -127,59 +129,60 @@ class Renderer:
         distance = np.sqrt(to @ _ONES)
         level = self._detail.choose(scene, draws, distance, eyes[0].pixels_per_radian)
         self._shadow.place(self._frame, viewer, _ahead(eyes))
+        drawn = self._commands_for(eyes, draws, distance, level)
+        glyphs = glyphs_of(extras, draws.rows[draws.kept])
         self._frame.upload()
-        rows = self._rows.write(draws.rows[: draws.count])
+        rows, buffer = self._rows.write(draws.rows[: draws.count]), self._commands.write(drawn)
         self._target.fit((sum(e.size[0] for e in eyes), eyes[0].size[1]))
         self._scenery.bake(self._programs, self._target.framebuffer)
         self._begin_state(len(eyes))
         with self._clock.stage("shadow"):
             self._shadow.draw(self.arena, self.arena.vertex_array(self._programs["cast_shadow"], rows), draws, level)
-        self._draw_world(rows, draws, self._visible(eyes, draws, distance), level)
-        with self._clock.stage("occlusion"):
-            self._post.occlude(self._programs, self._target)
-        self._draw_over(eyes, extras, glyphs_of(extras, draws.rows[draws.kept]))
+        self._draw_world(rows, buffer, len(drawn) - self.objects_drawn, draws.objects)
+        self._draw_over(eyes, extras, glyphs)
         self._end_state()
         with self._clock.stage("present"):
             self._present(views, target)
 
-    def _visible(self, eyes: tuple[Eye, ...], draws: DrawList, distance: Array) -> np.ndarray:
-        """Rows that any eye sees, nearest first (what is behind is then not shaded)."""
+    def _commands_for(self, eyes: tuple[Eye, ...], draws: DrawList, distance: Array, level: np.ndarray) -> np.ndarray:
+        """Of COMMAND_DTYPE: what any eye sees, nearest first, then what is outlined."""
         centre, radius = draws.centre[: draws.count], draws.radius[: draws.count]
-        seen = [inside(frustum_planes(eye.clip_from_world), centre, radius) for eye in eyes]
-        any_eye = seen[0] if len(seen) == 1 else seen[0] | seen[1]
-        any_eye &= draws.shown[: draws.count]
-        chosen = any_eye.nonzero()[0]
-        order: np.ndarray = chosen[distance[chosen].argsort()]
-        return order
-
-    def _draw_world(self, rows: Any, draws: DrawList, chosen: np.ndarray, level: np.ndarray) -> None:
-        """Objects nearest first, then what they hide part of: grass, ground, sky."""
-        programs, n = self._programs, len(self._eyes)
-        solid = self.objects_drawn = len(chosen)
+        seen = inside(frustum_planes(eyes[0].clip_from_world), centre, radius)
+        for eye in eyes[1:]:
+            seen |= inside(frustum_planes(eye.clip_from_world), centre, radius)
+        seen &= draws.shown[: draws.count]
+        chosen = self._order.of(seen, distance)
         both = np.concatenate((chosen, draws.outlined))
-        out = commands(self.arena, draws, both, level[both], n)
-        self.triangles_drawn = int(out["count"][:solid].sum()) // 3
+        out = commands(self.arena, draws, both, level[both], len(eyes))
+        self.objects_drawn = len(chosen)
+        self.triangles_drawn = int(out["count"][: len(chosen)].sum()) // 3
         self._detail.drawn(self.triangles_drawn)
-        buffer = self._commands.write(out)
+        return out
+
+    def _draw_world(self, rows: Any, buffer: Any, outlined: int, objects: int) -> None:
+        """Objects nearest first, then what they hide part of: grass, ground, sky."""
+        programs, clock, n, solid = self._programs, self._clock, len(self._eyes), self.objects_drawn
         self._target.framebuffer.use()
         self._shadow.use(0)
-        with self._clock.stage("objects"):
+        with clock.stage("objects"):
             self._target.framebuffer.clear(depth=0.0)
             self._hidden.draw(programs, self._eyes)
             self._draw_commands("objects", rows, buffer, 0, solid)
             self._ctx.cull_face = "front"
-            self._draw_commands("outline", rows, buffer, solid, len(both) - solid)
+            self._draw_commands("outline", rows, buffer, solid, outlined)
             self._ctx.cull_face = "back"
-        with self._clock.stage("grass"):
+            clock.next("grass")
             self._ctx.disable(moderngl.CULL_FACE)
             self._scenery.draw_grass(programs, n)
             self._ctx.enable(moderngl.CULL_FACE)
-        with self._clock.stage("ground"):
+            clock.next("ground")
             self._scenery.draw_ground(programs, n)
-        with self._clock.stage("blobs"):
-            self._draw_blobs(rows, draws.objects, n)
-        with self._clock.stage("sky"):
+            clock.next("blobs")
+            self._draw_blobs(rows, objects, n)
+            clock.next("sky")
             self._scenery.draw_sky(programs, n)
+            clock.next("occlusion")
+            self._post.occlude(programs, self._target)
 
     def _draw_commands(self, program: str, rows: Any, buffer: Any, first: int, count: int) -> None:
         if count:
@@ -235,12 +238,11 @@ class Renderer:
         self._native.clip_depth_zero_to_one(True)
 
     def _end_state(self) -> None:
-        """Leave the context as others expect to find it."""
+        """Leave the context as others expect to find it. (Who draws flat things does not mind the range of depth.)"""
         self._ctx.disable_direct(GL_CLIP_DISTANCE0)
         self._ctx.enable_only(moderngl.NOTHING)
         self._ctx.blend_func = moderngl.DEFAULT_BLENDING
         self._ctx.depth_func = "<="
-        self._native.clip_depth_zero_to_one(False)
 
     def read_pixels(self) -> np.ndarray:
         """The last picture of the first view: (H, W, 3) uint8, sRGB, top row first. Waits for the GPU."""
@@ -265,8 +267,13 @@ class Renderer:
         """Main-thread CPU seconds inside GL calls of the last frame (llvmpipe works inside them)."""
         return self._clock.gl_cpu_s
 
+    @property
+    def gpu_ms(self) -> float:
+        """GPU milliseconds of a frame, a few frames old; 0 where they are not known."""
+        return self._clock.gpu_ms
+
     def stage_ms(self) -> dict[str, float]:
-        """GPU milliseconds of each stage, a few frames old."""
+        """The same of each stage."""
         return self._clock.stage_ms()
 
     def reload_if_changed(self) -> str | None:
@@ -281,6 +288,7 @@ class Renderer:
 
     def release(self) -> None:
         """Delete every GL object of the renderer, the arena's included."""
+        self._native.clip_depth_zero_to_one(False)
         self.arena.close()
         world = (self._scenery, self._hidden, self._shadow, self._overlay, self._text, self._post)
         for part in (*world, self._target, self._rows, self._commands, self._frame, self._programs, self._native):
