@@ -24,7 +24,7 @@ class GanConfig:
     categories: int
     latent: int = 128
     style: int = 128
-    widths: tuple[int, int, int] = (192, 96, 48)
+    widths: tuple[int, int, int] = (128, 64, 32)
 
     def as_dict(self) -> dict[str, object]:
         """As JSON keeps it."""
