@@ -21,7 +21,7 @@ from vrapp.training.train_vae import VaeTraining
 
 TINY = VaeConfig(encoder=(16, 16, 16), decoder=(16, 16, 16), blocks=(1, 1, 1), head=16)
 SETTINGS = ObjectTraining(
-    processes=1, variants=1, prior_width=32, prior_layers=1,
+    processes=0, variants=1, prior_width=32, prior_layers=1,
     vae=VaeTraining(steps=2, batch=2, check_every=2, model=TINY), prior=PriorTraining(steps=2, batch=4),
 )  # fmt: skip
 NAMES = (

@@ -51,6 +51,26 @@ def test_flipped_and_open_shells_still_have_an_inside(tmp_path: Path) -> None:
         assert (found & expected).sum() / (found | expected).sum() > 0.97
 
 
+def test_faces_turned_here_and_there_and_two_sided_meshes_have_an_inside(tmp_path: Path) -> None:
+    ring = trimesh.creation.torus(1, 0.3, 24, 12)
+    expected = grid_from_mesh(load_mesh(saved(tmp_path, ring), tmp_path))[0] < 127
+    turned = ring.faces.copy()
+    some = np.random.default_rng(0).random(len(turned)) < 0.4
+    turned[some] = turned[some][:, ::-1]
+    for faces in (turned, np.vstack([ring.faces, ring.faces[:, ::-1]])):
+        mesh = trimesh.Trimesh(ring.vertices, faces, process=False)
+        found = grid_from_mesh(load_mesh(saved(tmp_path, mesh, "ring.glb"), tmp_path))[0] < 127
+        assert (found & expected).sum() / (found | expected).sum() > 0.99
+
+
+def test_a_hollow_body_stays_hollow(tmp_path: Path) -> None:
+    cavity = trimesh.creation.icosphere(2, 0.7)
+    cavity.invert()
+    mesh = trimesh.util.concatenate([trimesh.creation.icosphere(2), cavity])
+    grid = grid_from_mesh(load_mesh(saved(tmp_path, mesh), tmp_path))
+    assert grid[0, 32, 32, 32] == 255
+
+
 def test_a_sheet_without_thickness_does_not_vanish(tmp_path: Path) -> None:
     sheet = trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0.5, 0.5, 0]],
                             [[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]])  # fmt: skip

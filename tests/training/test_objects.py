@@ -27,7 +27,7 @@ from vrapp.training.train_vae import VaeTraining, learning_rate, train_vae
 
 TINY = VaeConfig(encoder=(16, 16, 16), decoder=(16, 16, 16), blocks=(1, 1, 1), head=16)
 SETTINGS = ObjectTraining(
-    processes=1, variants=2, prior_width=32, prior_layers=1,
+    processes=0, variants=2, prior_width=32, prior_layers=1,
     vae=VaeTraining(steps=3, batch=2, check_every=2, model=TINY), prior=PriorTraining(steps=3, batch=4),
 )  # fmt: skip
 
@@ -133,14 +133,14 @@ def test_started_again_it_bakes_and_trains_nothing_twice(trained: tuple[Path, li
 def test_a_killed_bake_goes_on_where_it_was(trained: tuple[Path, list[str]], tmp_path: Path) -> None:
     folder, _ = trained
     sources = list_objects(folder / "models")[:4]
-    whole = bake(folder / "models", sources, tmp_path / "whole", 1)
+    whole = bake(folder / "models", sources, tmp_path / "whole", 0)
     part = tmp_path / "part"
-    bake(folder / "models", sources, part, 1)
+    bake(folder / "models", sources, part, 0)
     status = np.memmap(part / "status.u8", np.uint8, "r+")
     grids = np.memmap(part / "grids.u8", np.uint8, "r+", shape=whole.grids.shape)
     status[2:], grids[2:] = 0, 0
     status.flush()
-    again = bake(folder / "models", sources, part, 1)
+    again = bake(folder / "models", sources, part, 0)
     assert np.array_equal(again.grids, whole.grids)
 
 
@@ -214,7 +214,7 @@ def test_near_duplicates_stay_on_one_side(trained: tuple[Path, list[str]], tmp_p
             target = models / "box" / f"{number}{twin}.glb"
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((folder / "models" / "box" / f"box{number}.glb").read_bytes())
-    split = make_split(bake(models, list_objects(models), tmp_path / "baked", 1))
+    split = make_split(bake(models, list_objects(models), tmp_path / "baked", 0))
     for part in ("train", "validation", "test"):
         names = [Path(file).stem for file in split[part]]
         assert {n[:-1] for n in names if n.endswith("a")} == {n[:-1] for n in names if n.endswith("b")}

@@ -129,7 +129,7 @@ def test_a_folder_becomes_a_gan(tmp_path: Path) -> None:
     said: list[str] = []
     plan = replace(PLAN, steps=2)
     train_object_gan(
-        tmp_path / "models", tmp_path / "gan.safetensors", ObjectTraining(processes=1), plan, say=said.append
+        tmp_path / "models", tmp_path / "gan.safetensors", ObjectTraining(processes=0), plan, say=said.append
     )
     _, categories = load_object_gan(tmp_path / "gan.safetensors")
     assert categories == ("ball", "box", "cone")

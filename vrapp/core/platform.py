@@ -80,6 +80,14 @@ def return_free_memory(in_use: bool = False) -> None:
             ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(_KEPT_BYTES if in_use else 0))
 
 
+def limit_memory(most_bytes: int) -> None:
+    """Let this process map no more memory: what asks for it gets MemoryError. Windows has no such limit."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
+
+
 def poller(connection: Connection) -> Callable[[], bool]:
     """A question to ask in every frame: has ``connection`` something to read, or ended? Never waits.
 

@@ -1,27 +1,35 @@
 """Models → grids and surface points on disk, on all cores, resumable, with a report.
 
 A baked folder holds `grids.u8` (N, 7, 64, 64, 64) uint8 (see grids.py), `points.f32` (N, 2048, 3)
-float32 surface points with the longest side 1, `status.u8` (N,) 0 to do, 1 baked, 2 left out,
-`sources.json`, and `left_out.jsonl` (file, reason).
+float32 surface points with the longest side 1, `status.u8` (N,) 0 to do, 1 baked, 2 left out, 3 left out for good,
+`sources.json` (whose rows these are, with size and time of each file), and `left_out.jsonl` (file, reason).
+Rows are only ever added: when models come, go or change, the others stay as they are.
 """
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
+import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vrapp.training.sources import ObjectSource, sources_hash
+from vrapp.core.errors import InputFileError, OutputError
+from vrapp.core.platform import usable_cores
+from vrapp.training.readers import SURFACE_POINTS, BakedModel, Job, LeftOut, read_here, read_models
+from vrapp.training.sources import ObjectSource
 
-SURFACE_POINTS = 2048
-TO_DO, BAKED, LEFT_OUT = 0, 1, 2
+TO_DO, BAKED, LEFT_OUT, FOR_GOOD = 0, 1, 2, 3
 GRID_SHAPE = (7, 64, 64, 64)
+_ROW_BYTES = {"grids.u8": 7 * 64**3, "points.f32": SURFACE_POINTS * 12, "status.u8": 1}
+_CACHED_BYTES = 64**3 + 7 * 32**3  # a model's share of what `cached_shapes` writes afterwards
+_READING = 2  # goes up when files are read otherwise than before
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,41 @@ class Baked:
     left_out: dict[str, str]
 
 
+@dataclass
+class _Listing:
+    """What the rows are: their sources, the stamps (size, time) of the files, and who is not in the data now.
+
+    A stamp is None in folders of earlier versions, which are believed.
+    """
+
+    sources: list[ObjectSource]
+    stamps: list[list[int] | None]
+    absent: list[int]
+
+    @classmethod
+    def read(cls, folder: Path) -> _Listing:
+        """Of a folder that may not have one yet. Raises InputFileError where it is damaged."""
+        try:
+            stored: dict[str, Any] = json.loads((folder / "sources.json").read_text(encoding="utf-8"))
+            sources = [ObjectSource(**entry) for entry in stored["sources"]]
+            stamps = stored.get("stamps", [None] * len(sources))
+            if stored.get("reading", _READING) != _READING:
+                stamps = [[] for _ in sources]  # as if every file had changed
+            return cls(sources, stamps, stored.get("absent", []))
+        except FileNotFoundError:
+            return cls([], [], [])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputFileError(f"The baked models in {folder} are damaged; move that folder away.") from error
+
+    def write(self, folder: Path) -> None:
+        """Whole or not at all."""
+        fresh = folder / "sources.new"
+        sources = [asdict(source) for source in self.sources]
+        stored = {"reading": _READING, "sources": sources, "stamps": self.stamps, "absent": self.absent}
+        fresh.write_text(json.dumps(stored), encoding="utf-8")
+        fresh.replace(folder / "sources.json")
+
+
 def bake(
     data_dir: Path,
     sources: list[ObjectSource],
@@ -42,97 +85,167 @@ def bake(
     processes: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Baked:
-    """Bake what is not baked yet and return everything.  Safe to kill and call again."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _prepare(folder, sources)
-    status = np.memmap(folder / "status.u8", np.uint8, "r+", shape=(len(sources),))
-    waiting = [int(row) for row in np.nonzero(status == TO_DO)[0]]
-    done = len(sources) - len(waiting)
-    os.environ.setdefault("IGL_NUM_THREADS", "1")  # one process a core, not one thread a core in each
-    jobs = [(str(data_dir), str(folder), len(sources), row, sources[row]) for row in waiting]
-    with (folder / "left_out.jsonl").open("a", encoding="utf-8") as report:
-        for row, reason in _run(jobs, processes or os.cpu_count() or 1):
-            if reason:
-                report.write(json.dumps({"file": sources[row].file, "reason": reason}) + "\n")
-                report.flush()
-            status[row] = LEFT_OUT if reason else BAKED
-            done += 1
-            if progress:
-                progress(done, len(sources))
-    status.flush()
+    """Bake what is not baked yet, or has changed, and return everything.  Safe to kill and call again.
+
+    What was left out is tried again, as the files beside it may have been mended, unless it took too much.
+    `processes` (default: one a core) read within limits of time and memory; 0 reads in this very process, without.
+    Raises OutputError where `folder` cannot be written, InputFileError where it is damaged.
+    """
+    try:
+        rows = _prepare(data_dir, sources, folder)
+        status = np.fromfile(folder / "status.u8", np.uint8)
+        todo = set(np.nonzero((status == TO_DO) | (status == LEFT_OUT))[0].tolist())
+        jobs = [_job(data_dir, s.file, row) for row, s in zip(rows, sources, strict=True) if row in todo]
+        _check_space(folder, len(jobs))
+        with _Store(folder) as store:
+            for done, (job, found) in enumerate(_read(jobs, processes), len(rows) - len(jobs) + 1):
+                store.keep(job, found)
+                if progress:
+                    progress(done, len(rows))
+    except OSError as error:
+        raise OutputError(
+            f"The models cannot be baked into {folder} ({error.strerror}); make room there or name another --out, "
+            "and start again: what is baked is kept."
+        ) from error
     return open_baked(folder)
 
 
 def open_baked(folder: Path) -> Baked:
-    """A folder that `bake` has (perhaps only partly) filled."""
-    stored = json.loads((folder / "sources.json").read_text(encoding="utf-8"))
-    sources = [ObjectSource(**entry) for entry in stored["sources"]]
-    count = len(sources)
-    status = np.fromfile(folder / "status.u8", np.uint8)
-    report = folder / "left_out.jsonl"
-    lines = report.read_text(encoding="utf-8").splitlines() if report.is_file() else []
-    left_out = {entry["file"]: entry["reason"] for entry in map(json.loads, lines)}
+    """A folder that `bake` has (perhaps only partly) filled. Raises InputFileError where it is damaged."""
+    listing = _Listing.read(folder)
+    count = len(listing.sources)
+    try:
+        status = np.fromfile(folder / "status.u8", np.uint8)[:count]
+        grids = np.memmap(folder / "grids.u8", np.uint8, "r", shape=(count, *GRID_SHAPE))
+        points = np.memmap(folder / "points.f32", np.float32, "r", shape=(count, SURFACE_POINTS, 3))
+    except (OSError, ValueError) as error:
+        raise InputFileError(f"The baked models in {folder} are damaged; move that folder away.") from error
+    status[listing.absent] = TO_DO
+    reasons = _reasons(folder / "left_out.jsonl")
+    left_out = [listing.sources[int(row)].file for row in np.nonzero(status >= LEFT_OUT)[0]]
     return Baked(
-        sources,
-        np.memmap(folder / "grids.u8", np.uint8, "r", shape=(count, *GRID_SHAPE)),
-        np.memmap(folder / "points.f32", np.float32, "r", shape=(count, SURFACE_POINTS, 3)),
-        np.nonzero(status == BAKED)[0],
-        left_out,
+        listing.sources, grids, points, np.nonzero(status == BAKED)[0], {f: reasons.get(f, "unknown") for f in left_out}
     )
 
 
-def all_baked(folder: Path, sources: list[ObjectSource]) -> bool:
-    """Whether a folder holds just these sources and nothing of it is left to do."""
-    listing = folder / "sources.json"
-    if not listing.is_file() or json.loads(listing.read_text(encoding="utf-8"))["hash"] != sources_hash(sources):
+def all_baked(data_dir: Path, sources: list[ObjectSource], folder: Path) -> bool:
+    """Whether nothing of these sources is left to do."""
+    listing = _Listing.read(folder)
+    row_of = {source.file: row for row, source in enumerate(listing.sources) if row not in {*listing.absent}}
+    if set(row_of) != {source.file for source in sources}:
         return False
-    return bool((np.fromfile(folder / "status.u8", np.uint8) != TO_DO).all())
+    status = np.fromfile(folder / "status.u8", np.uint8)
+    return all(
+        status[row] != TO_DO and listing.stamps[row] in (None, _stamp(data_dir / file)) for file, row in row_of.items()
+    )
 
 
-def _prepare(folder: Path, sources: list[ObjectSource]) -> None:
-    """Make the (sparse) files, or keep them where they are for the very same sources."""
-    wanted = {"hash": sources_hash(sources), "sources": [asdict(source) for source in sources]}
-    listing = folder / "sources.json"
-    if listing.is_file() and json.loads(listing.read_text(encoding="utf-8")) == wanted:
-        return
-    count = len(sources)
-    for name, kind, shape in (
-        ("grids.u8", np.uint8, (count, *GRID_SHAPE)),
-        ("points.f32", np.float32, (count, SURFACE_POINTS, 3)),
-        ("status.u8", np.uint8, (count,)),
-    ):
-        np.memmap(folder / name, kind, "w+", shape=shape)
-    (folder / "left_out.jsonl").unlink(missing_ok=True)
-    listing.write_text(json.dumps(wanted), encoding="utf-8")
+def _prepare(data_dir: Path, sources: list[ObjectSource], folder: Path) -> list[int]:
+    """Give every source a row of its own in the (sparse) files, the one it had if there is one; returns the rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    listing = _Listing.read(folder)
+    row_of = {source.file: row for row, source in enumerate(listing.sources)}
+    changed = []
+    for source in sources:
+        stamp = _stamp(data_dir / source.file)
+        row = row_of.setdefault(source.file, len(listing.sources))
+        if row == len(listing.sources):
+            listing.sources.append(source)
+            listing.stamps.append(stamp)
+        elif listing.stamps[row] not in (None, stamp):
+            changed.append(row)
+        listing.sources[row], listing.stamps[row] = source, stamp
+    rows = [row_of[source.file] for source in sources]
+    listing.absent = sorted({*range(len(listing.sources))} - {*rows})
+    for name, size in _ROW_BYTES.items():
+        with (folder / name).open("r+b" if (folder / name).exists() else "w+b") as file:
+            if file.seek(0, os.SEEK_END) < len(listing.sources) * size:
+                file.truncate(len(listing.sources) * size)  # zeros: to do
+            if name == "status.u8":
+                for row in changed:  # before the new stamps are written: a kill between costs only time
+                    file.seek(row)
+                    file.write(bytes([TO_DO]))
+    listing.write(folder)
+    return rows
 
 
-def _run(jobs: list[tuple[str, str, int, int, ObjectSource]], processes: int) -> Iterator[tuple[int, str]]:
-    if processes == 1 or len(jobs) < 2 * processes:
-        yield from map(_bake_one, jobs)
-        return
-    with multiprocessing.get_context("spawn").Pool(processes, maxtasksperchild=400) as pool:
-        yield from pool.imap_unordered(_bake_one, jobs)
-
-
-def _bake_one(job: tuple[str, str, int, int, ObjectSource]) -> tuple[int, str]:
-    """Bake one row; returns the row and, when it was left out, why."""
-    from vrapp.training.grids import grid_from_mesh
-    from vrapp.training.meshes import MeshRejected, load_mesh
-    from vrapp.training.surface_points import sample_surface
-
-    data_dir, folder, count, row, source = job
-    root = Path(data_dir)
+def _stamp(path: Path) -> list[int]:
+    """What shows that a file is another than it was."""
     try:
-        mesh = load_mesh(root / source.file, root)
-        grid = grid_from_mesh(mesh)
-        if not (grid[0] < 127).any():
-            return row, "nothing of it is thick enough for the grid"
-        points = sample_surface(mesh.vertices, mesh.faces, SURFACE_POINTS, seed=row)
-    except MeshRejected as error:
-        return row, str(error)
-    except (ValueError, OSError, MemoryError) as error:
-        return row, f"{type(error).__name__}: {str(error)[:80]}"
-    np.memmap(Path(folder) / "grids.u8", np.uint8, "r+", shape=(count, *GRID_SHAPE))[row] = grid
-    stored = np.memmap(Path(folder) / "points.f32", np.float32, "r+", shape=(count, SURFACE_POINTS, 3))
-    stored[row] = points
-    return row, ""
+        found = path.stat()
+    except OSError:
+        return [-1, 0]
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _check_space(folder: Path, count: int) -> None:
+    """Raises OutputError where the disk cannot hold `count` further models."""
+    needed = count * (sum(_ROW_BYTES.values()) + _CACHED_BYTES)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OutputError(
+            f"Baking {count} models takes {needed / 2**20:,.0f} MiB in {folder}, where {free / 2**20:,.0f} are free; "
+            "make room there or name another --out."
+        )
+
+
+def _job(data_dir: Path, file: str, row: int) -> Job:
+    return Job(str(data_dir), file, row, zlib.crc32(file.encode("utf-8", "surrogatepass")))
+
+
+def _read(jobs: list[Job], processes: int | None) -> Iterator[tuple[Job, BakedModel | LeftOut]]:
+    for name in ("IGL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # one process a core, not one thread a core in each
+    if processes == 0:
+        return ((job, read_here(job)) for job in jobs)
+    return read_models(jobs, min(len(jobs), processes or usable_cores()))
+
+
+class _Store:
+    """The files of a baked folder, open to be filled. Plain writes: into a mapped file, a full disk kills."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = {name: (folder / name).open("r+b", buffering=0) for name in _ROW_BYTES}
+        self._report = (folder / "left_out.jsonl").open("ab", buffering=0)
+
+    def __enter__(self) -> _Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in (*self._files.values(), self._report):
+            file.close()
+
+    def keep(self, job: Job, found: BakedModel | LeftOut) -> None:
+        """Write what came of a job, its status last."""
+        if isinstance(found, LeftOut):
+            # A line of its own, whatever a kill has left of the one before.
+            _write(self._report, b"\n" + json.dumps({"file": job.file, "reason": found.reason}).encode() + b"\n")
+            status = FOR_GOOD if found.costly else LEFT_OUT
+        else:
+            status = BAKED
+            self._put("grids.u8", job.row, found.grid.tobytes())
+            self._put("points.f32", job.row, found.points.tobytes())
+        self._put("status.u8", job.row, bytes([status]))
+
+    def _put(self, name: str, row: int, raw: bytes) -> None:
+        self._files[name].seek(row * _ROW_BYTES[name])
+        _write(self._files[name], raw)
+
+
+def _write(file: Any, raw: bytes) -> None:
+    """All of it: an unbuffered write may take only a part."""
+    left = memoryview(raw)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _reasons(report: Path) -> dict[str, str]:
+    """The last reason told of each file; a line that a kill cut off tells nothing."""
+    found: dict[str, str] = {}
+    for line in report.read_text(encoding="utf-8", errors="replace").splitlines() if report.is_file() else []:
+        try:
+            entry = json.loads(line)
+            found[entry["file"]] = entry["reason"]
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found

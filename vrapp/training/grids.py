@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrapp.training.meshes import SurfaceMesh, surface_appearance
+from vrapp.training.orientation import oriented
 
 RESOLUTION = 64
 OBJECT_VOXELS = 56.0
@@ -22,8 +23,9 @@ _BLOCK = 4  # the distance is first asked at the centres of blocks of 4³ voxels
 
 
 def grid_from_mesh(mesh: SurfaceMesh) -> NDArray[np.uint8]:
-    """(7, 64, 64, 64) uint8 grid of a mesh.  Inside is where |winding number| > ½, so flipped faces,
-    open shells and overlapping bodies do no harm (Barill et al. 2018, fast winding numbers)."""
+    """(7, 64, 64, 64) uint8 grid of a mesh.  Inside is where |winding number| > ½, so open shells, overlapping
+    bodies and whole bodies turned inside out do no harm (Barill et al. 2018, fast winding numbers); `oriented` sees
+    to faces turned here and there, and to two-sided ones."""
     used = np.unique(mesh.faces)
     low, high = mesh.vertices[used].min(0), mesh.vertices[used].max(0)
     scale = OBJECT_VOXELS / float((high - low).max())
@@ -31,10 +33,11 @@ def grid_from_mesh(mesh: SurfaceMesh) -> NDArray[np.uint8]:
     faces = np.ascontiguousarray(mesh.faces)
     points, near = _near_voxels(vertices, faces)
     squared, face, closest = igl.point_mesh_squared_distance(points, vertices, faces)
-    inside_block = np.abs(igl.fast_winding_number(vertices, faces, _block_centres())) > 0.5
+    solid = oriented(vertices, faces)
+    inside_block = np.abs(igl.fast_winding_number(*solid, _block_centres())) > 0.5
     inside = np.repeat(np.repeat(np.repeat(_blocks(inside_block), _BLOCK, 0), _BLOCK, 1), _BLOCK, 2)
     distance = np.where(inside, -TRUNCATION_VOXELS, TRUNCATION_VOXELS)
-    sign = np.where(np.abs(igl.fast_winding_number(vertices, faces, points)) > 0.5, -1.0, 1.0)
+    sign = np.where(np.abs(igl.fast_winding_number(*solid, points)) > 0.5, -1.0, 1.0)
     near_distance = np.sqrt(np.maximum(squared, 0.0)) * sign - THICKEN_VOXELS
     distance[tuple(near.T)] = near_distance
     grid = np.zeros((CHANNELS, RESOLUTION, RESOLUTION, RESOLUTION), np.uint8)

@@ -62,9 +62,10 @@ def list_objects(data_dir: Path, everything: bool = False) -> list[ObjectSource]
 def _scan(data_dir: Path) -> list[ObjectSource]:
     found = []
     for path in sorted(data_dir.rglob("*")):
-        if path.suffix.lower() not in MESH_SUFFIXES or not path.is_file():
-            continue
         relative = path.relative_to(data_dir)
+        hidden = any(part.startswith((".", "__MACOSX")) for part in relative.parts)
+        if hidden or path.suffix.lower() not in MESH_SUFFIXES or path.is_dir():
+            continue
         category = relative.parts[0] if len(relative.parts) > 1 else "object"
         found.append(ObjectSource(relative.as_posix(), category, path.stem, ""))
     return found
@@ -73,4 +74,4 @@ def _scan(data_dir: Path) -> list[ObjectSource]:
 def sources_hash(sources: list[ObjectSource]) -> str:
     """sha256 (16 hex digits) of the file names and categories: names the training data."""
     text = "\n".join(f"{source.file}\t{source.category}\t{source.geom_hash}" for source in sources)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -94,8 +94,8 @@ def make_split(baked: Baked, seed: int = 0) -> dict[str, Any]:
 
     Clusters are drawn within each category, so that every category keeps its share.
     """
-    rows = [int(row) for row in baked.rows]
-    clusters = near_duplicate_clusters(baked.points[baked.rows], [baked.sources[row].geom_hash for row in rows])
+    rows = sorted(map(int, baked.rows), key=lambda row: baked.sources[row].file)
+    clusters = near_duplicate_clusters(baked.points[rows], [baked.sources[row].geom_hash for row in rows])
     members: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     home: dict[int, str] = {}
     for row, cluster in zip(rows, clusters, strict=True):
