@@ -156,6 +156,25 @@ def test_a_resumed_training_is_the_same_training(trained: tuple[Path, list[str]]
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
+def test_the_time_before_a_kill_counts_and_a_run_that_is_over_is_not_begun_again(
+    trained: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    baked = open_baked(trained[0] / "own.training")
+    shapes = load_shapes(baked, [baked.sources[int(row)].file for row in baked.rows[:4]], ("ball", "box", "cone"))
+    plan = replace(SETTINGS.vae, steps=2, seconds=1000.0)
+    first = train_vae(shapes, shapes, tmp_path, plan)
+    state = torch.load(tmp_path / "vae.pt", weights_only=True)
+    torch.save(state | {"seconds": 1001.0}, tmp_path / "vae.pt")
+    shares: list[float] = []
+    longer = replace(plan, steps=4)
+    again = train_vae(shapes, shapes, tmp_path, longer, tick=lambda step, share, loss: shares.append(share))
+    assert not shares
+    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
+    train_vae(shapes, shapes, tmp_path, replace(longer, seconds=2002.0), tick=lambda _, share, __: shares.append(share))
+    assert shares[0] == pytest.approx(0.75, abs=0.3)  # step 3 of 4, and half the time
+    assert load_checkpoint(tmp_path / "vae.pt")["seconds"] >= 1001.0  # type: ignore[index]
+
+
 @pytest.mark.parametrize("wrong", ["cut off", "no file of torch's", "another optimiser's", "a wider network's"])
 def test_a_checkpoint_that_cannot_be_taken_up_is_told_in_one_sentence(
     trained: tuple[Path, list[str]], tmp_path: Path, wrong: str

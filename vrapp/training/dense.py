@@ -18,6 +18,7 @@ from vrapp.models.dense import DenseConfig, DenseGAN, DenseVAE, GanLoss, critic_
 from vrapp.training.checkpoint import Ema, load_checkpoint, restoring, save_checkpoint, write_log
 from vrapp.training.images import ImageSet, load_image_sets, relief_sets
 from vrapp.training.peers import Peers
+from vrapp.training.progress import Progress
 
 Kind = Literal["vae", "gan"]
 DenseModel = DenseVAE | DenseGAN
@@ -157,6 +158,7 @@ def train_dense(
     folder: Path,
     plan: DenseTraining,
     progress: Callable[[int, dict[str, float]], None] | None = None,
+    tick: Callable[[int, float, float], None] | None = None,
 ) -> DenseModel:
     """Train, or go on from `folder`/dense.pt; returns the averaged model in eval mode.
 
@@ -184,6 +186,9 @@ def train_dense(
             stop = run.gan_step(run.model, x, rng, peers, late)
         run.step += 1
         run.ema.update(run.model)
+        if tick and peers.rank == 0:
+            loss = -run.told["elbo_train"] if "elbo_train" in run.told else run.told["generator"]
+            tick(run.step, run.step / plan.steps, loss)
         if (run.step % plan.check_every == 0 or run.step == plan.steps or stop) and peers.rank == 0:
             row = {**run.told, **_check(run.averaged(), test, plan), "seconds": time.monotonic() - started}
             run.columns, run.history = ["step", *row], [*run.history, [run.step, *row.values()]]
@@ -222,11 +227,8 @@ def train_to_file(
     work = out.with_suffix(".training")
     work.mkdir(parents=True, exist_ok=True)
     say(f"{plan.kind} {plan.model.name} on {len(train)} pictures ({train.name}), {len(test)} kept for tests")
-
-    def tell(step: int, row: dict[str, float]) -> None:
-        say(f"step {step} of {plan.steps} " + " ".join(f"{name} {value:.4g}" for name, value in row.items()))
-
-    model = train_dense(train, test, work, plan, tell)
+    shown = Progress(say, plan.kind)
+    model = train_dense(train, test, work, plan, shown, shown.tick)
     if Peers().rank == 0:
         card = {"data": train.name, "pictures": len(train), "steps": plan.steps, "seed": plan.seed}
         export_dense(out, model, card, train)

@@ -18,6 +18,7 @@ from vrapp.models.vae import ShapeVAE
 from vrapp.training.bake import Baked, all_baked, bake
 from vrapp.training.export_model import data_card, export_weights
 from vrapp.training.peers import Peers
+from vrapp.training.progress import Progress
 from vrapp.training.shape_data import ShapeData, cached_shapes
 from vrapp.training.sources import list_objects, sources_hash
 from vrapp.training.split import load_or_make_split
@@ -121,13 +122,11 @@ def bake_folder(data_dir: Path, work: Path, settings: ObjectTraining, say: Calla
         raise UsageError("Bake with one process first: run the same command once without torchrun.")
     say(f"{len(sources)} models in {data_dir}")
 
-    def tell(done: int, total: int) -> None:
-        if done % 50 == 0 or done == total:
-            say(f"baked {done} of {total}")
-
-    baked = bake(data_dir, sources, work, settings.processes, tell)
+    shown = Progress(say, "baking")
+    baked = bake(data_dir, sources, work, settings.processes, lambda done, total: shown.tick(done, done / total))
+    say(f"baked {len(baked.rows)}, left out {len(baked.left_out)}" + (":" if baked.left_out else ""))
     for file, reason in sorted(baked.left_out.items()):
-        say(f"left out {file}: {reason}")
+        say(f"  {file!r}: {reason}")
     if len(baked.rows) < LEAST_MODELS:
         raise InputFileError(
             f"Only {len(baked.rows)} of {len(sources)} models in {data_dir} can be used and at least "
@@ -148,18 +147,12 @@ def _trained_vae(
     share = 1 - prior - gan - settings.critic_share
     plan = replace(settings.vae, seed=settings.seed, seconds=settings.seconds * share)
     vae = trained_vae(work, plan.model) if begun else None
-    vae = vae or train_vae(shapes, held_out, work, plan, _teller(say, "shapes"))
+    shown = Progress(say, "shapes")
+    vae = vae or train_vae(shapes, held_out, work, plan, shown, shown.tick)
     if not settings.adversarial:
         return vae
     sharpening = replace(settings.gan, seed=settings.seed, seconds=settings.seconds * gan)
-    return sharpen_decoder(vae, shapes, work, sharpening, plan.loss, _teller(say, "vae-gan"))[0]
-
-
-def _teller(say: Callable[[str], None], what: str) -> Callable[[int, dict[str, float]], None]:
-    def tell(step: int, row: dict[str, float]) -> None:
-        say(f"{what}: step {step} " + " ".join(f"{name} {value:.4g}" for name, value in row.items()))
-
-    return tell
+    return sharpen_decoder(vae, shapes, work, sharpening, plan.loss, Progress(say, "vae-gan"))[0]
 
 
 def _fit_prior(
@@ -184,5 +177,6 @@ def _fit_prior(
     )
     budget = max(1.0, settings.seconds * settings.prior_share - (time.monotonic() - started))
     plan = replace(settings.prior, seconds=budget, seed=settings.seed)
-    prior, figures = train_prior(latents, checks, config, plan, work, _teller(say, "prior"))
+    shown = Progress(say, "prior")
+    prior, figures = train_prior(latents, checks, config, plan, work, shown, shown.tick)
     return prior, figures, latents.mean

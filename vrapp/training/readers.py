@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -170,6 +171,7 @@ def _serve(pipe: Connection, read: Callable[[Job], BakedModel | LeftOut], memory
     die_with_parent()
     ignore_interrupts()
     limit_memory(memory_bytes)
+    warnings.simplefilter("ignore")  # what numbers of a damaged file lead to is told as a reason
     import vrapp.training.grids  # noqa: F401  the libraries come with it
 
     pipe.send(None)

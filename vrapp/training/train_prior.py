@@ -98,36 +98,41 @@ def train_prior(
     plan: PriorTraining,
     folder: Path,
     progress: Callable[[int, dict[str, float]], None] | None = None,
+    tick: Callable[[int, float, float], None] | None = None,
 ) -> tuple[LatentPrior, dict[str, float]]:
     """The prior with the best held-out likelihood, in eval mode, and its figures (nats a number).
 
     Goes on from `folder`/prior.pt where that was begun on these latents. Every step's randomness is
     a function of (seed, step, rank), so that a resumed run is the same run.  Rows of `folder`/prior.csv: step,
-    losses, seconds.
+    losses, seconds.  `progress` gets the figures of a check, `tick` each step, the share that is over, and the loss.
     """
     peers = Peers()
-    run = _PriorRun(train, config, plan)
+    run, used = _PriorRun(train, config, plan), 0.0
     state = load_checkpoint(folder / CHECKPOINT)
     if state and state["latents"] == run.latents:
         with restoring(folder / CHECKPOINT):
             run.restore(state)
+        used = state.get("seconds", 0.0)  # those before a kill count
     run.prior.set_base(
         run.prior.quantise(train.mean.flatten(0, 1)), train.category.repeat_interleave(train.mean.shape[1])
     )
     chances = balanced_weights(train.category, 0.5)
-    started, late = time.monotonic(), False
+    started, late = time.monotonic() - used, used > plan.seconds > 0.0
     while run.step < plan.steps and run.waited < plan.patience and not late:
         seed = (plan.seed * 10_000_019 + run.step) * 64 + peers.rank
         torch.manual_seed(seed)  # of the dropout
         rng = torch.Generator().manual_seed(seed)
-        late = run.learn(_batch(train, chances, rng, plan, plan.batch // peers.count), rng, peers,
-                         time.monotonic() - started > plan.seconds)  # fmt: skip
+        batch, spent = _batch(train, chances, rng, plan, plan.batch // peers.count), time.monotonic() - started
+        late = run.learn(batch, rng, peers, spent > plan.seconds)
+        if tick and peers.rank == 0:
+            share = 1.0 if late else max(min(spent / max(plan.seconds, 1e-9), 0.999), run.step / plan.steps)
+            tick(run.step, share, run.sum / run.since)
         if run.step % plan.check_every and run.step != plan.steps and not late:
             continue
         row = {**run.check(validation), "seconds": time.monotonic() - started}
         if peers.rank == 0:
             run.history.append([run.step, *row.values()])
-            save_checkpoint(folder / CHECKPOINT, run.state())
+            save_checkpoint(folder / CHECKPOINT, {**run.state(), "seconds": row["seconds"]})
             write_log(folder / "prior.csv", ["step", *row], run.history)
             if progress:
                 progress(run.step, row)

@@ -91,10 +91,13 @@ def train_vae(
     folder: Path,
     plan: VaeTraining,
     progress: Callable[[int, dict[str, float]], None] | None = None,
+    tick: Callable[[int, float, float], None] | None = None,
 ) -> ShapeVAE:
     """Train, or go on from `folder`/vae.pt; returns the EMA model in eval mode.
 
-    Stops at `plan.steps` or after `plan.seconds`.  Rows of `folder`/vae.csv: step, losses, IoU, seconds.
+    Stops at `plan.steps` or after `plan.seconds`, those before a kill included: a run that is over is not begun again.
+    `progress` gets the figures of a check, `tick` each step, the share of the run that is over, and the loss.
+    Rows of `folder`/vae.csv: step, losses, IoU, seconds.
     Every step's randomness is a function of (seed, step, rank), so that a resumed run is the same run.
     Under `torchrun` each process takes its share of the batch. On CUDA where there is a card, in bfloat16.
     """
@@ -103,6 +106,7 @@ def train_vae(
     model = new_model(plan.model, plan.seed).to(peers.device)
     optimiser = Muon(model, plan.rate, plan.weight_decay, outer=("encoder.stem.weight", "decoder.out.weight"))
     ema, step = Ema(model), 0
+    used = 0.0  # seconds, before this start
     history: list[list[float]] = []
     state = load_checkpoint(folder / CHECKPOINT)
     if state:
@@ -111,20 +115,22 @@ def train_vae(
             optimiser.load_state_dict(state["optimiser"])
             ema.shadow = {name: value.to(peers.device) for name, value in state["ema"].items()}
             ema.steps, step = state["ema_steps"], state["step"]
-        history = state.get("history", [])
+        history, used = state.get("history", []), state.get("seconds", 0.0)
     if plan.freeze_encoder:
         averaged = {name: value for name, value in ema.shadow.items() if name.startswith("encoder.")}
         model.load_state_dict(averaged, strict=False)
         model.encoder.requires_grad_(False)
     chances = balanced_weights(shapes.category, 0.3)
-    started, since, stop = time.monotonic(), 0, False
-    saved = started
+    started, since, stop = time.monotonic() - used, 0, used > plan.seconds > 0.0
+    saved = time.monotonic()
     sums: dict[str, float] = {}
     while step < plan.steps and not stop:
         spent = (time.monotonic() - started) / max(plan.seconds, 1e-9)
         parts, stop = _step(model, optimiser, ema, shapes, chances, step, plan, peers, spent)
         step, since = step + 1, since + 1
         sums = {name: sums.get(name, 0.0) + value for name, value in parts.items()}
+        if tick and peers.rank == 0:
+            tick(step, 1.0 if stop else max(min(spent, 0.999), step / plan.steps), parts["loss"])
         if step % plan.check_every == 0 or step == plan.steps or stop:
             row = {name: value / since for name, value in sums.items()}
             row |= _check(ema, plan.model, shapes, validation, peers)
@@ -136,7 +142,8 @@ def train_vae(
                     progress(step, row)
             sums, since = {}, 0
         if peers.rank == 0 and (since == 0 or time.monotonic() - saved > plan.save_every):
-            save_checkpoint(folder / CHECKPOINT, {**_state(model, optimiser, ema, step), "history": history})
+            kept = {"history": history, "seconds": time.monotonic() - started}
+            save_checkpoint(folder / CHECKPOINT, {**_state(model, optimiser, ema, step), **kept})
             saved = time.monotonic()
     return ema_model(ema, plan.model)
 
