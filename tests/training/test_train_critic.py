@@ -81,3 +81,14 @@ def test_it_looks_at_no_more_models_than_there_is_time_for() -> None:
     known = (some, torch.arange(40) % 2)
     judged = train_critic(Boxes(), Thinner(), 0, known, known, 2, CriticTraining(seconds=0.0))
     assert math.isfinite(judged.threshold)
+
+
+def test_where_every_draw_can_be_told_half_of_them_pass_all_the_same() -> None:
+    labels = torch.ones(60, dtype=torch.int64)
+    models = latents(labels, torch.full((60,), 4.0), torch.rand(60, generator=torch.Generator().manual_seed(0)))[
+        :, None
+    ]
+    plan = CriticTraining(passes=20, batch=16)
+    judged = train_critic(Boxes(), Thinner(), 0, (models, labels), (models, labels), 2, plan)
+    assert judged.auc > 0.95
+    assert judged.draws_refused <= 0.5

@@ -134,6 +134,8 @@ def evaluate(words: Sequence[str]) -> int:
     parser.add_argument("--json", metavar="P.json", type=output_file("--json", ".json"), help="write the table there")
     also = "a further row of the table: other weights, or those of a pure GAN; may be given again"
     parser.add_argument("--also", metavar="FILE", type=input_file("--also"), action="append", default=[], help=also)
+    split = "the split they were trained with, if train was given one"
+    parser.add_argument("--split", metavar="FILE", type=input_file("--split"), help=split)
     sheets = "draw data, reconstructions, samples, neighbours and interpolations there"
     parser.add_argument("--sheets", metavar="DIR", type=folder, help=sheets)
     _add_seed_and_weights(parser)
@@ -145,7 +147,7 @@ def evaluate(words: Sequence[str]) -> int:
     _log_to_stderr()
     from vrapp.training import evaluate as evaluate_module
 
-    return evaluate_module.run(found.data, found.weights, found.json, found.seed, found.also, found.sheets)
+    return evaluate_module.run(found.data, found.weights, found.json, found.seed, found.also, found.sheets, found.split)
 
 
 def _train_dense(words: Sequence[str]) -> int:

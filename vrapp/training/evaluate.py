@@ -37,7 +37,7 @@ from vrapp.training.objects import ObjectTraining, bake_folder
 from vrapp.training.recognition import ClassifierTraining, Recogniser
 from vrapp.training.reconstruction import Code, Reconstruction, reconstruct, surfaces
 from vrapp.training.shape_data import ShapeData, cached_shapes
-from vrapp.training.split import load_or_make_split
+from vrapp.training.split import split_of
 from vrapp.training.surface_points import field_points
 
 POINTS = 512
@@ -70,13 +70,14 @@ class EvaluationPlan:
 
 def run(
     data_dir: Path | None, weights: Path | None, json_path: Path | None, seed: int | None = None,
-    also: Sequence[Path] = (), sheets: Path | None = None,
+    also: Sequence[Path] = (), sheets: Path | None = None, split: Path | None = None,
 ) -> int:  # fmt: skip
     """The command: print the table, write the JSON and the pictures; 0."""
     # Thousands of small products: where another program has a core, two threads wait for each other at each of them
     # (measured: 252 s for the references, 55 s with one thread).
     torch.set_num_threads(1)
-    found = evaluate_objects(weights, data_dir, plan=EvaluationPlan(seed=seed or 0, also=tuple(also), sheets=sheets))
+    plan = EvaluationPlan(seed=seed or 0, also=tuple(also), sheets=sheets)
+    found = evaluate_objects(weights, data_dir, split_file=split, plan=plan)
     for row in found["rows"]:
         print(_line(row))
     print("\n".join(f"{name}: {_short(value)}" for name, value in found["summary"].items()))
@@ -111,6 +112,8 @@ def evaluate_objects(
     plan, weights = plan or EvaluationPlan(), weights or resources.assets() / "objects.safetensors"
     started, model = time.monotonic(), load_weights(weights)
     further = [contenders.from_file(path, model.categories) for path in plan.also]
+    beside = weights.with_suffix(".training")  # where its own training has baked and split these models
+    work = work or (beside if (beside / "sources.json").is_file() else None)
     data = evaluation_data(model, data_dir, work, split_file or _shipped_split(model))
     table, shown = Table(data, plan), ShownObjects(model)
     _tell(f"the {len(data.test)} test models and the judge", started)
@@ -219,12 +222,12 @@ def evaluation_data(
         raise InputFileError("Evaluation needs the models it compares with; name their folder with --data.")
     work = work or resources.cache_folder() / "objects-baked"
     baked = bake_folder(Path(data_dir), work, ObjectTraining(), lambda line: print(line, file=sys.stderr))
-    split = load_or_make_split(split_file or work / "split.json", baked)
+    split = split_of(baked, work, split_file)
     trained = model.card.get("split_hash")
     if trained and trained != split["hash"]:
         raise WeightsError(
             "The weights were trained with another split of the data, so that their test models are unknown; "
-            "evaluate them with the folder and the split they were trained on."
+            "name the folder they were trained on with --data, and its split with --split if that was given."
         )
     train = cached_shapes(work, baked, split["train"], model.categories)
     test = cached_shapes(work, baked, split["test"], model.categories)

@@ -14,7 +14,7 @@ from vrapp.generation.network_file import load_network, save_network
 from vrapp.models.gan import GanConfig, ShapeGenerator
 from vrapp.training.objects import ObjectTraining, bake_folder
 from vrapp.training.shape_data import cached_shapes
-from vrapp.training.split import load_or_make_split
+from vrapp.training.split import split_of
 from vrapp.training.train_gan import GanTraining, train_gan
 
 KIND = "object-gan"
@@ -37,7 +37,7 @@ def train_object_gan(
     plan = replace(plan or GanTraining(), seconds=settings.seconds, seed=settings.seed)
     work = work or out.with_suffix(".training")
     baked = bake_folder(data_dir, work, settings, say)
-    split = load_or_make_split(split_file or work / "split.json", baked)
+    split = split_of(baked, work, split_file)
     categories = tuple(sorted({baked.sources[int(row)].category for row in baked.rows}))
     shapes = cached_shapes(work, baked, split["train"], categories)
     say(f"{len(shapes)} models to train on, on {plan.chosen_device()}")

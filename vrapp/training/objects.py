@@ -21,7 +21,7 @@ from vrapp.training.peers import Peers
 from vrapp.training.progress import Progress
 from vrapp.training.shape_data import ShapeData, cached_shapes
 from vrapp.training.sources import list_objects, sources_hash
-from vrapp.training.split import load_or_make_split
+from vrapp.training.split import split_of
 from vrapp.training.train_critic import CriticTraining, train_critic
 from vrapp.training.train_gan import SHARPENED, GanTraining, sharpen_decoder
 from vrapp.training.train_prior import CHECKPOINT as PRIOR
@@ -84,7 +84,7 @@ def train_objects(
     data_dir, out = Path(data_dir), Path(out)
     work = work or out.with_suffix(".training")
     baked = bake_folder(data_dir, work, settings, say)
-    split = load_or_make_split(split_file or work / "split.json", baked)
+    split = split_of(baked, work, split_file)
     categories = tuple(sorted({baked.sources[int(row)].category for row in baked.rows}))
     shapes = cached_shapes(work, baked, split["train"], categories)
     held_out = cached_shapes(work, baked, split["validation"] or split["train"][-4:], categories)

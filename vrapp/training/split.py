@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from vrapp.core.errors import InputFileError
 from vrapp.training.bake import Baked
 from vrapp.training.metrics import occupancy
 
@@ -28,6 +29,7 @@ VALIDATION_SHARE = 0.06
 _NEIGHBOURS = 8
 _CANDIDATE_DISTANCE = 0.42  # of the descriptors; near-duplicates seen were below 0.41
 _POINTS = 1024
+_PARTS = ("train", "validation", "test")
 
 
 def chamfer(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
@@ -94,8 +96,7 @@ def make_split(baked: Baked, seed: int = 0) -> dict[str, Any]:
 
     Clusters are drawn within each category, so that every category keeps its share.
     """
-    rows = sorted(map(int, baked.rows), key=lambda row: baked.sources[row].file)
-    clusters = near_duplicate_clusters(baked.points[rows], [baked.sources[row].geom_hash for row in rows])
+    rows, clusters = _clusters(baked)
     members: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     home: dict[int, str] = {}
     for row, cluster in zip(rows, clusters, strict=True):
@@ -122,20 +123,78 @@ def make_split(baked: Baked, seed: int = 0) -> dict[str, Any]:
     return split
 
 
+def _clusters(baked: Baked) -> tuple[list[int], NDArray[np.int64]]:
+    """The good rows in the order of their files' names, and the cluster of each."""
+    rows = sorted(map(int, baked.rows), key=lambda row: baked.sources[row].file)
+    return rows, near_duplicate_clusters(baked.points[rows], [baked.sources[row].geom_hash for row in rows])
+
+
 def split_hash(split: dict[str, Any]) -> str:
     """sha256 (16 hex digits) of who is in which part."""
-    text = json.dumps({part: split[part] for part in ("train", "validation", "test")}, sort_keys=True)
+    text = json.dumps({part: split[part] for part in _PARTS}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def load_or_make_split(path: Path, baked: Baked) -> dict[str, Any]:
-    """The split in `path` when it covers the baked models, else a new one, written there."""
-    if path.is_file():
-        split: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known = {*split["train"], *split["validation"], *split["test"], *split.get("set_aside", [])}
-        if {baked.sources[int(row)].file for row in baked.rows} <= known:
-            return split
-    split = make_split(baked)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(split, indent=0) + "\n", encoding="utf-8")
+def split_of(baked: Baked, work: Path, given: Path | None = None) -> dict[str, Any]:
+    """The split that is kept in `work`, or the one in the file `given`, which is taken as it stands and never written:
+    models that it does not list are set aside.  Raises InputFileError where it is damaged or of other models."""
+    if given is None:
+        return load_or_make_split(work / "split.json", baked)
+    split = _stored(given)
+    files = {baked.sources[int(row)].file for row in baked.rows}
+    for part in ("train", "test"):
+        if not files & {*split[part]}:
+            raise InputFileError(
+                f"None of the models are in the {part} part of {given}: it is the split of other models."
+            )
     return split
+
+
+def load_or_make_split(path: Path, baked: Baked) -> dict[str, Any]:
+    """The split in `path`, models that it does not know added to it; a new one where there is none.
+
+    What was trained on is never tested with: a model that is known stays where it is, and a new one goes with its
+    near-duplicates, else to the training side.  Raises InputFileError for a file that is no split.
+    """
+    files = {baked.sources[int(row)].file for row in baked.rows}
+    if not path.is_file():
+        split = make_split(baked)
+    else:
+        split = _stored(path)
+        known = {*split["train"], *split["validation"], *split["test"], *split.get("set_aside", [])}
+        if files <= known:
+            return split
+        split = _extended(split, files - known, baked)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(split, indent=0) + "\n", encoding="utf-8")
+    fresh.replace(path)
+    return split
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    try:
+        split: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        names = [name for part in _PARTS for name in split[part]] + split.get("set_aside", [])
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("names that are no text")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputFileError(f"{path} is not a split of models, or is damaged; restore it, or move it away.") from error
+    return {**split, "hash": split_hash(split)}
+
+
+def _extended(split: dict[str, Any], fresh: set[str], baked: Baked) -> dict[str, Any]:
+    """`split` with the models `fresh`; those beside models of two sides are set aside."""
+    rows, clusters = _clusters(baked)
+    side_of = {name: part for part in (*_PARTS, "set_aside") for name in split.get(part, [])}
+    sides: dict[int, set[str]] = defaultdict(set)
+    for row, cluster in zip(rows, clusters, strict=True):
+        if (side := side_of.get(baked.sources[row].file)) is not None:
+            sides[int(cluster)].add(side)
+    found = {part: [*split.get(part, [])] for part in (*_PARTS, "set_aside")}
+    for row, cluster in zip(rows, clusters, strict=True):
+        if (name := baked.sources[row].file) in fresh:
+            beside = sides[int(cluster)] or {"train"}
+            found[next(iter(beside)) if len(beside) == 1 else "set_aside"].append(name)
+    split = {name: sorted(names) for name, names in found.items()}
+    return {**split, "clusters": len(set(clusters.tolist())), "hash": split_hash(split)}

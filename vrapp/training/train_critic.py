@@ -21,8 +21,9 @@ _TOGETHER = 8  # latents in a pass of the networks
 
 @dataclass(frozen=True)
 class CriticTraining:
-    """Settings of a run. ``refused`` is the share of held-out *models* that the threshold turns away; of more than
-    ``most`` models, or of more than ``seconds`` suffice for, some are taken."""
+    """Settings of a run. ``refused`` is the share of held-out *models* that the threshold turns away, unless these were
+    more than ``draws_refused`` of the draws: what a young network draws can all be told, and a world needs objects.
+    Of more than ``most`` models, or of more than ``seconds`` suffice for, some are taken."""
 
     passes: int = 8
     batch: int = 64
@@ -32,6 +33,7 @@ class CriticTraining:
     most: int = 2000
     temperature: float = 0.85  # of the draws
     refused: float = 0.05
+    draws_refused: float = 0.5
     seconds: float = math.inf
     seed: int = 0
 
@@ -76,7 +78,7 @@ def train_critic(
     real, drawn, labels = _sides(vae, prior, projections, held_out, plan, rng)
     with torch.inference_mode():
         seen, made = (critic.judge(each, labels).numpy() for each in (real, drawn))
-    threshold = float(np.quantile(seen, plan.refused))
+    threshold = float(min(np.quantile(seen, plan.refused), np.quantile(made, plan.draws_refused)))
     auc = float((seen[:, None] > made[None]).mean())
     return JudgedCritic(critic, threshold, auc, float((made < threshold).mean()))
 
