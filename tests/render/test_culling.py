@@ -13,7 +13,6 @@ from vrapp.core.scene import Mark, ObjectState, SceneArrays
 from vrapp.render.arena import LEVEL_DTYPE
 from vrapp.render.culling import (
     HIGHLIGHTS,
-    OBJECT_DTYPE,
     DetailChooser,
     DrawList,
     NearestFirst,
@@ -22,6 +21,9 @@ from vrapp.render.culling import (
     inside,
 )
 from vrapp.render.frame_block import place_eyes
+
+ORIGIN = np.zeros(3, np.float32)
+HAND = (1.0, 2.0, 3.0, 1.0, 0.0, 0.0, 0.0, 1.0, *[0.0] * 8)  # the numbers of its row
 
 
 @dataclass
@@ -49,8 +51,7 @@ def drawn(
 ) -> DrawList:
     """The list of the scene on flat ground, made anew or brought up to date."""
     draws = draws or DrawList()
-    rows = np.zeros(hands, OBJECT_DTYPE)
-    draws.update(scene, arena or fake_arena(), flat, rows, [0] * hands)  # type: ignore[arg-type]
+    draws.update(scene, arena or fake_arena(), flat, [HAND] * hands, [0] * hands)  # type: ignore[arg-type]
     return draws
 
 
@@ -151,7 +152,7 @@ def test_the_strongest_mark_is_shown() -> None:
 def levels_at(chooser: DetailChooser, metres: float) -> int:
     scene = scene_of([0], [(0, 0, -metres)])
     draws = drawn(scene)
-    return int(chooser.choose(scene, draws, np.array([metres], np.float32), 1000.0)[0])
+    return int(chooser.choose(scene, draws, ORIGIN, 1000.0)[0])
 
 
 def test_levels_get_coarser_with_distance() -> None:
@@ -175,11 +176,11 @@ def test_another_object_in_the_slot_starts_afresh() -> None:
     chooser = DetailChooser(300, 3, 10**9)
     scene = scene_of([0], [(0, 0, 0)])
     draws = drawn(scene)
-    near, border = np.array([1.0], np.float32), np.array([6.4], np.float32)
+    near, border, far = np.array([(1.0, 0, 0), (6.4, 0, 0), (30.0, 0, 0)], np.float32)
     assert chooser.choose(scene, draws, near, 1000.0)[0] == 0
     kept = chooser.choose(scene, draws, border, 1000.0)[0]
     other = replace(scene, generation=np.ones(1, np.int32))
-    assert (kept, chooser.choose(other, draws, np.array([30.0], np.float32), 1000.0)[0]) == (0, 2)
+    assert (kept, chooser.choose(other, draws, far, 1000.0)[0]) == (0, 2)
 
 
 def test_over_the_budget_levels_get_coarser_and_come_back() -> None:
@@ -206,13 +207,23 @@ def test_commands_name_level_and_row() -> None:
 
 
 def test_the_nearest_are_drawn_first_and_none_is_lost_between_two_sorts() -> None:
-    order, distance = NearestFirst(), np.array([3, 1, 2, 0.5], np.float32)
-    everything = np.ones(4, bool)
-    assert order.of(everything, distance).tolist() == [3, 1, 2, 0]
-    assert order.of(np.array([True, False, True, True]), distance).tolist() == [3, 2, 0]
+    order = NearestFirst()
+    draws = drawn(scene_of([0] * 4, [(3, 0, 0), (1, 0, 0), (2, 0, 0), (0.5, 0, 0)]))
+    everything, other_end = np.ones(4, bool), np.array([4, 0, 0], np.float32)
+    assert order.of(everything, draws, ORIGIN).tolist() == [3, 1, 2, 0]
+    assert order.of(np.array([True, False, True, True]), draws, ORIGIN).tolist() == [3, 2, 0]
     for _ in range(6):  # it may be a few frames late
-        late = order.of(everything, distance[::-1].copy()).tolist()
+        late = order.of(everything, draws, other_end).tolist()
         assert sorted(late) == [0, 1, 2, 3]
     assert late == [0, 2, 1, 3]
-    more = np.array([3, 1, 2, 0.5, 0.1], np.float32)  # but has all that has come
-    assert order.of(np.ones(5, bool), more).tolist() == [4, 3, 1, 2, 0]
+    more = drawn(scene_of([0] * 5, [(3, 0, 0), (1, 0, 0), (2, 0, 0), (0.5, 0, 0), (0.1, 0, 0)]))
+    assert order.of(np.ones(5, bool), more, ORIGIN).tolist() == [4, 3, 1, 2, 0]  # but has all that has come
+
+
+def test_hands_have_rows_after_the_objects_also_when_there_is_room_no_more() -> None:
+    draws, scene = DrawList(), scene_of([0] * 255, [(0, 0, 0)] * 255)
+    for _ in range(2):
+        drawn(scene, draws, hands=2)  # two rows more than there were at first
+        assert draws.rows["position"][255:257].tolist() == draws.centre[255:257].tolist() == [[1, 2, 3]] * 2
+        assert draws.rows["orientation"][256].tolist() == [0, 0, 0, 1]
+        assert draws.shown[255:257].all()

@@ -172,5 +172,5 @@ def _hands(snapshot: InputSnapshot, interaction: Interaction) -> tuple[HandLook,
 
 def _kind(snapshot: InputSnapshot, hand: int) -> Literal["hand", "controller"]:
     """A headset that sees the fingers shows a hand."""
-    fingers = snapshot.valid & (Valid.LEFT_JOINTS if hand == LEFT else Valid.RIGHT_JOINTS)
-    return "controller" if snapshot.source is SourceKind.HEADSET and not fingers else "hand"
+    fingers = Valid.LEFT_JOINTS if hand == LEFT else Valid.RIGHT_JOINTS
+    return "controller" if snapshot.source is SourceKind.HEADSET and not snapshot.has(fingers) else "hand"

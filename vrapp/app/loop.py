@@ -20,7 +20,6 @@ from vrapp.core.events import Act, Event
 from vrapp.core.generation import Generator
 from vrapp.core.input import Button, InputSnapshot, InputSource, Valid
 from vrapp.core.platform import return_free_memory
-from vrapp.core.pose import Pose
 from vrapp.core.scene import SceneArrays
 from vrapp.generation.bank import Bank
 from vrapp.interaction import feedback
@@ -100,7 +99,7 @@ class Loop:
                 timers.stage(ADAPT)
             p.physics.update(scene, events, p.interaction.carried, dt_s)
             timers.stage(PHYSICS)
-            self._update_scene(events, p.locomotion.world_from_stage @ snapshot.head, now_ns)
+            self._update_scene(events, now_ns)
             timers.stage(SCENE)
             p.renderer.arena.pump(UPLOAD_BYTES)
             timers.stage(GENERATE)
@@ -113,8 +112,7 @@ class Loop:
                 p.window_tools.update(self)
                 timers.stage(PANEL)
         finally:
-            gl_s += timers.timed(p.display.end_frame)
-        timers.stage(END)
+            gl_s += timers.timed(END, p.display.end_frame)
         p.generator.work(p.renderer.gpu_ms or None, timing.period_ns / 1e6)
         timers.stage(GENERATE)
         if p.recorder is not None:
@@ -157,12 +155,12 @@ class Loop:
         if any(event.act in STRONG for event in events):
             self.parts.bank.outdate()
 
-    def _update_scene(self, events: list[Event], head: Pose, now_ns: int) -> None:
+    def _update_scene(self, events: list[Event], now_ns: int) -> None:
         p = self.parts
         if not p.start.done:
             p.start.update(self.frame_index, now_ns)
             p.hud.loading = None if p.start.done else (p.start.made, p.start.total)
-        p.manager.update(events, head, self.frame_index, now_ns, asks=p.start.done)
+        p.manager.update(events, p.interaction.head, self.frame_index, now_ns, asks=p.start.done)
         p.reshape.update(p.interaction.two_handed)
 
     def _draw(self, scene: SceneArrays, snapshot: InputSnapshot, now_ns: int) -> None:

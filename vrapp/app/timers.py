@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +39,7 @@ class Ring:
         self._values = np.full((capacity, columns) if columns else capacity, 0, np.float32)
         self.total = 0
 
-    def push(self, value: float | np.ndarray) -> None:
+    def push(self, value: float | Sequence[float] | np.ndarray) -> None:
         """Append, overwriting the oldest."""
         self._values[self.total % len(self._values)] = value
         self.total += 1
@@ -67,7 +67,7 @@ class FrameTimers:
         self._virtual = virtual
         self._before: FrameTiming | None = None
         self._capacity = capacity
-        self._row = np.zeros(len(STAGES), np.float64)
+        self._row = [0] * len(STAGES)  # ns of this frame
         self._mark = self._cpu_start = self._wall_start = 0
         self.restart()
 
@@ -83,7 +83,7 @@ class FrameTimers:
 
     def begin(self) -> None:
         """The frame's own work starts (after the display's wait)."""
-        self._row[:] = 0
+        self._row = [0] * len(STAGES)
         self._wall_start = time.perf_counter_ns()
         self._cpu_start = self._mark = time.thread_time_ns()
 
@@ -93,17 +93,23 @@ class FrameTimers:
         self._row[index] += now - self._mark
         self._mark = now
 
-    def timed(self, call: Callable[[], object]) -> float:
-        """Run ``call``; answers the seconds of this thread's CPU time that it took."""
+    def timed(self, index: int, call: Callable[[], object]) -> float:
+        """Run ``call``, which belongs to ``STAGES[index]`` as does what ran since the last mark.
+
+        Answers the seconds of this thread's CPU time that the call itself took.
+        """
         before = time.thread_time_ns()
         call()
-        return (time.thread_time_ns() - before) / 1e9
+        now = time.thread_time_ns()
+        self._row[index] += now - self._mark
+        self._mark = now
+        return (now - before) / 1e9
 
     def end(self, gl_s: float, timing: FrameTiming) -> float:
-        """Close the frame; answers its wall time in ms."""
-        cpu_ms = (time.thread_time_ns() - self._cpu_start) / 1e6
+        """Close the frame, which ended with its last stage; answers its wall time in ms."""
+        cpu_ms = (self._mark - self._cpu_start) / 1e6
         wall_ms = (time.perf_counter_ns() - self._wall_start) / 1e6
-        self.stages.push(self._row / 1e6)
+        self.stages.push([ns / 1e6 for ns in self._row])
         self.frame_ms.push(wall_ms)
         main_ms = max(0.0, cpu_ms - gl_s * 1e3)
         self.main_ms.push(main_ms)
@@ -116,7 +122,7 @@ class FrameTimers:
         return wall_ms
 
     def _keep_hitch(self, wall_ms: float, main_ms: float) -> None:
-        took = {name: round(float(ns) / 1e6, 2) for name, ns in zip(STAGES, self._row, strict=True) if ns >= 1e6}
+        took = {name: round(ns / 1e6, 2) for name, ns in zip(STAGES, self._row, strict=True) if ns >= 1e6}
         hitch = Hitch(self.frame_ms.total - 1, round(wall_ms, 2), round(main_ms, 2), took)
         log.debug("%s", hitch)
         self.hitches = sorted([*self.hitches, hitch], key=lambda h: -h.frame_ms)[:_KEPT_HITCHES]

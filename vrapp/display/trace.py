@@ -114,11 +114,13 @@ class TraceInput:
     def _pressed(self, index: int) -> tuple[int, list[list[float]]]:
         """Buttons and fingers as in this record, and what was pressed in those that no poll fell on."""
         first = self._last_index + 1
-        fingers: list[list[float]] = self._fingers[index].tolist()
+        passed = self._fingers[min(first, index) : index + 1].tolist()
+        fingers: list[list[float]] = passed[-1]
         if index <= first:
             return self._buttons[index], fingers
-        squeezed = self._fingers[first : index + 1, :, :2].max(0).tolist()
-        fingers = [[*most, *stick] for most, (_, _, *stick) in zip(squeezed, fingers, strict=True)]
+        for left, right in passed[:-1]:
+            for most, hand in zip(fingers, (left, right), strict=True):
+                most[:2] = max(most[0], hand[0]), max(most[1], hand[1])
         return reduce(or_, self._buttons[first : index + 1]), fingers
 
 

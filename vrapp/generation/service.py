@@ -174,6 +174,8 @@ class WorkerGenerator:
         self._frame_index = frame_index
         self._flush()
         self._receive()
+        if not self._pending and self.state is not State.STOPPED:
+            return []
         due = [p for p in self._pending.values() if self._is_due(p)]
         if self._latency_frames is not None:
             self._await(due)
@@ -265,7 +267,7 @@ class WorkerGenerator:
             log.debug("the generator's worker did not take %s", type(message).__name__)
 
     def _receive(self) -> None:
-        if self.state in {State.STOPPED, State.CLOSED}:
+        if self.state is State.STOPPED or self.state is State.CLOSED:
             return
         try:
             while self._has_message():

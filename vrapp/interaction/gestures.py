@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from vrapp.core import floats
 from vrapp.core.events import Act, Event
 from vrapp.core.input import LEFT, RIGHT, Button, HandState, InputSnapshot, Valid
 from vrapp.core.maths import Array, vec3
@@ -24,6 +25,7 @@ POINT_REACH_M = 40.0
 THROW_M_S = 0.8  # slower is laid down, not thrown
 LOST_NS = 500_000_000  # a hand that is not tracked for so long lets go
 EYES = -1  # among the hands, 0 and 1
+_RAY_M = 3.0  # of a ray that meets nothing
 _LOOK_NS = 60_000_000  # between two questions what the eyes are at; they rest on things for tenths of a second
 _CHEST_BELOW_HEAD = np.array([0, 0.25, 0], np.float32)
 # As ints: Python's flags are slow to combine.
@@ -84,8 +86,8 @@ class Interaction:
         return self.gazed
 
     def rays(self) -> list[tuple[Array, Array]]:
-        """(origin, end) of each tracked and free hand's ray, world metres; ends 3 m off where it meets nothing."""
-        return [(h.aim.position, h.hit.point if h.hit is not None else h.aim.position + 3 * h.aim.forward)
+        """(origin, end) of each tracked and free hand's ray, world metres."""
+        return [(h.aim.position, h.hit.point if h.hit is not None else _ahead(h.aim))
                 for h in self.hands if h.tracked and h.held == NO_HANDLE and h.index not in self.occupied]  # fmt: skip
 
     def update(
@@ -171,9 +173,9 @@ class Interaction:
         """Set what each empty hand is at: what the palm touches, else the ray meets. Returns what the eyes meet."""
         free = [hand for hand in self.hands if hand.held == NO_HANDLE]
         able = [hand for hand in free if hand.tracked and hand.index not in self.occupied]
-        touched = around.touched([hand.grip.position for hand in able], TOUCH_M)
         rays = [*eyes, *(hand.aim for hand in able)]
-        met = around.met(rays, [LOOK_REACH_M] * len(eyes) + [POINT_REACH_M] * len(able))
+        reach_m = [LOOK_REACH_M] * len(eyes) + [POINT_REACH_M] * len(able)
+        met, touched = around.aimed(rays, reach_m, [hand.grip.position for hand in able], TOUCH_M)
         for hand in free:
             hand.hit = None
         for hand, touch, ray in zip(able, touched, met[len(eyes) :], strict=True):
@@ -219,6 +221,12 @@ class Interaction:
     def _with_choices(self, event: Event, arrays: SceneArrays, now_ns: int) -> Event:
         visible = self._choice.around(arrays, event.handle, self.head.position, now_ns)
         return replace(event, visible=visible)
+
+
+def _ahead(aim: Pose) -> Array:
+    """Where a ray ends that meets nothing."""
+    (x, y, z), (u, v, w) = aim.position.tolist(), floats.forward(aim.orientation.tolist())
+    return vec3(x + _RAY_M * u, y + _RAY_M * v, z + _RAY_M * w)
 
 
 def _lowest_of(arrays: SceneArrays, handle: int) -> Callable[[Array], float]:

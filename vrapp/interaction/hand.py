@@ -55,7 +55,7 @@ class Hand:
         if not tracked:
             return False, False
         self.grip, self.aim = world_from_stage @ state.grip, world_from_stage @ state.aim
-        squeeze = max((v for v in (state.squeeze, state.trigger) if math.isfinite(v)), default=0.0)
+        squeeze = max(_finite(state.squeeze), _finite(state.trigger))
         was = self.gripping
         self.gripping = squeeze >= (GRIP_OFF if was else GRIP_ON)
         return self.gripping and not was, was and not self.gripping
@@ -133,3 +133,8 @@ class Hand:
         v = (t @ (p - p.mean(0))) / spread if spread > 1e-9 else np.zeros(3)
         speed = float(np.linalg.norm(v))
         return np.asarray(v * min(1.0, MAX_THROW_M_S / max(speed, 1e-6)), np.float32)
+
+
+def _finite(value: float) -> float:
+    """0 for what is no number."""
+    return value if math.isfinite(value) else 0.0

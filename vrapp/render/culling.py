@@ -6,7 +6,7 @@ Everything here is a handful of numpy operations over all objects: 10,000 cost a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -36,6 +36,7 @@ OBJECT_DTYPE = np.dtype(
 HAND_RADIUS_M = 0.15
 
 _NONE = np.zeros(0, np.int64)
+_ONES = np.ones(3, np.float32)
 _UNKNOWN = -1  # no state
 _BY_ROW = ("rows", "mesh_id", "centre", "radius", "shown", "_state", "_mark", "_resident", "_edge", "_box")
 
@@ -114,6 +115,7 @@ class DrawList:
     def __init__(self) -> None:
         self.objects = self.count = 0
         self.rows = np.zeros(256, OBJECT_DTYPE)
+        self._numbers = _numbers_of(self.rows)
         self.mesh_id = np.zeros(256, np.int32)
         self.centre = np.zeros((256, 3), np.float32)  # as in the rows, but lying together
         self.radius = np.zeros(256, np.float32)
@@ -136,10 +138,11 @@ class DrawList:
         self._state[:], self._restless = _UNKNOWN, True
 
     def update(
-        self, scene: SceneArrays, arena: MeshArena, ground_at: Callable[[Array], Array], hands: np.ndarray,
-        hand_meshes: list[int],
+        self, scene: SceneArrays, arena: MeshArena, ground_at: Callable[[Array], Array],
+        hands: Sequence[Sequence[float]], hand_meshes: Sequence[int],
     ) -> None:  # fmt: skip
-        """Take over what has changed. ``hands`` (H,) of OBJECT_DTYPE; ``ground_at`` (M, 3) → ground height (M,)."""
+        """Take over what has changed. ``hands``: H rows, as the 16 numbers of an OBJECT_DTYPE; ``ground_at`` (M, 3) →
+        ground height (M,)."""
         n, count = scene.count, scene.count + len(hands)
         self._reserve(count)
         # The store makes new views whenever an object comes; all that goes, goes through a change of state.
@@ -166,10 +169,17 @@ class DrawList:
             self._mark[marked], self._marks = scene.mark[marked], marks
             self.outlined, self.kept = (scene.mark & _OUTLINED).nonzero()[0], (scene.mark & _KEPT).nonzero()[0]
         self.objects, self.count = n, count
-        if len(hands):
-            self.rows[n:count], self.mesh_id[n:count] = hands, hand_meshes
-            self.centre[n:count], self.radius[n:count] = hands["position"], HAND_RADIUS_M
-            self.shown[n:count] = True
+        if hands:
+            self._numbers[n:count], self.mesh_id[n:count] = hands, hand_meshes
+            self.centre[n:count] = self._numbers[n:count, :3]
+            self.radius[n:count], self.shown[n:count] = HAND_RADIUS_M, True
+
+    def distances(self, viewer: Array) -> Array:
+        """(count,) metres from ``viewer`` (3,)."""
+        to = self.centre[: self.count] - viewer
+        to *= to
+        distance: Array = np.sqrt(to @ _ONES)
+        return distance
 
     def _differs(self, scene: SceneArrays, arena: MeshArena) -> np.ndarray:
         """(N,) bool: rows whose object was not worked out as it is now, whatever its state."""
@@ -213,6 +223,12 @@ class DrawList:
             for name in _BY_ROW:
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
+            self._numbers = _numbers_of(self.rows)
+
+
+def _numbers_of(rows: np.ndarray) -> Array:
+    """(N, 16) float32: the same memory."""
+    return rows.view(np.float32).reshape(len(rows), -1)
 
 
 def _resident(arena: MeshArena, mesh_id: np.ndarray) -> np.ndarray:
@@ -241,13 +257,13 @@ class NearestFirst:
 
     def __init__(self) -> None:
         self._rows = _NONE
-        self._age = 0
+        self._age = _FRAMES_PER_CHOICE // 2  # not in the frames in which levels are chosen
 
-    def of(self, chosen: np.ndarray, distance: Array) -> np.ndarray:
-        """The rows that are ``chosen`` (N,) bool, by their ``distance`` (N,)."""
+    def of(self, chosen: np.ndarray, draws: DrawList, viewer: Array) -> np.ndarray:
+        """The rows that are ``chosen`` (count,) bool, by their distance from ``viewer`` (3,)."""
         self._age += 1
-        if len(self._rows) != len(distance) or self._age >= _FRAMES_PER_CHOICE:
-            self._rows, self._age = distance.argsort(), 0
+        if len(self._rows) != len(chosen) or self._age >= _FRAMES_PER_CHOICE:
+            self._rows, self._age = draws.distances(viewer).argsort(), 0
         ordered: np.ndarray = self._rows[chosen[self._rows]]
         return ordered
 
@@ -270,8 +286,8 @@ class DetailChooser:
         self._generation = np.zeros(0, np.int32)
         self._age = 0
 
-    def choose(self, scene: SceneArrays, draws: DrawList, distance: Array, pixels_per_radian: float) -> np.ndarray:
-        """Levels (count,) int8 of all rows at ``distance`` (count,) metres; hands have the finest.
+    def choose(self, scene: SceneArrays, draws: DrawList, viewer: Array, pixels_per_radian: float) -> np.ndarray:
+        """Levels (count,) int8 of all rows as seen from ``viewer`` (3,); hands have the finest.
 
         Looked at again every few frames, and at once where objects have come.
         """
@@ -279,7 +295,7 @@ class DetailChooser:
         self._age += 1
         if scene is not self._owner or self._age >= _FRAMES_PER_CHOICE:
             self._age = 0
-            self._choose(scene, distance[:n], pixels_per_radian)
+            self._choose(scene, draws.distances(viewer)[:n], pixels_per_radian)
         if len(self._level) == draws.count:
             return self._level
         return np.concatenate([self._level, np.zeros(draws.count - n, np.int8)])

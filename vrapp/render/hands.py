@@ -17,7 +17,6 @@ from vrapp.core.maths import Array
 from vrapp.core.mesh import VERTEX_DTYPE, Mesh, MeshLevel
 from vrapp.core.pose import Pose
 from vrapp.render.arena import MeshArena
-from vrapp.render.culling import OBJECT_DTYPE
 from vrapp.render.extras import Colour, HandLook
 
 SQUEEZE_STEPS = 5
@@ -146,13 +145,15 @@ class HandMeshes:
             for left in (False, True):
                 self._mesh_id(HandLook("hand", Pose(), squeeze=step / (SQUEEZE_STEPS - 1), left=left))
 
-    def place(self, hands: tuple[HandLook, ...]) -> tuple[np.ndarray, list[int]]:
-        """Rows (H,) of OBJECT_DTYPE and mesh ids of the hands that are resident already."""
-        shown = [(hand, i) for hand in hands if self._arena.resident(i := self._mesh_id(hand))]
-        rows = [
-            (*hand.pose.position.tolist(), 1.0, *hand.pose.orientation.tolist(), *_PLAIN) for hand, _ in shown
-        ]  # one array from plain numbers: far quicker than field by field
-        return np.array(rows, np.float32).reshape(-1, 16).view(OBJECT_DTYPE)[:, 0], [i for _, i in shown]
+    def place(self, hands: tuple[HandLook, ...]) -> tuple[list[tuple[float, ...]], list[int]]:
+        """Of the hands that are resident already: rows, as the 16 numbers of an OBJECT_DTYPE, and mesh ids."""
+        rows, mesh_ids = [], []
+        for hand in hands:
+            mesh_id = self._mesh_id(hand)
+            if self._arena.resident(mesh_id):
+                rows.append((*hand.pose.position.tolist(), 1.0, *hand.pose.orientation.tolist(), *_PLAIN))
+                mesh_ids.append(mesh_id)
+        return rows, mesh_ids
 
     def _mesh_id(self, hand: HandLook) -> int:
         key = look_key(hand)

@@ -15,19 +15,20 @@ from vrapp.render.stream_buffer import StreamBuffer
 _RAY, _RING, _KEPT = 0.0, 1.0, 2.0
 _KEPT_COLOUR = (1.0, 0.30, 0.36)
 
-#: One glyph (std430): ``a`` start or centre and kind, ``b`` end or unused and size in metres, colour.
-GLYPH_DTYPE = np.dtype([("a", "<f4", 4), ("b", "<f4", 4), ("colour", "<f4", 4)])
-
 
 def glyphs_of(extras: FrameExtras, kept: np.ndarray) -> np.ndarray:
-    """(G,) of GLYPH_DTYPE: the rays and rings of ``extras``, and a heart above each of ``kept`` (K,) OBJECT_DTYPE."""
+    """(G, 12) float32: the rays and rings of ``extras``, and a heart above each of ``kept`` (K,) OBJECT_DTYPE.
+
+    Three vectors each (std430): start or centre, and kind; end or nothing, and size in metres; colour.
+    """
     drawn = [
         (*ray.origin.tolist(), _RAY, *ray.end.tolist(), 0.004, *ray.colour, 1.0) for ray in extras.rays
     ]  # one array from plain numbers: far quicker than field by field
     drawn += [(*ring.centre.tolist(), _RING, 0.0, 0.0, 0.0, ring.radius_m, *ring.colour, 1.0) for ring in extras.rings]
-    for (x, y, z), half in zip(kept["position"].tolist(), kept["half_extent"].tolist(), strict=True):
-        drawn.append((x, y + math.hypot(*half) + 0.10, z, _KEPT, 0.0, 0.0, 0.0, 0.05, *_KEPT_COLOUR, 1.0))
-    return np.array(drawn, np.float32).reshape(-1, 12).view(GLYPH_DTYPE)[:, 0]
+    if len(kept):
+        for (x, y, z), half in zip(kept["position"].tolist(), kept["half_extent"].tolist(), strict=True):
+            drawn.append((x, y + math.hypot(*half) + 0.10, z, _KEPT, 0.0, 0.0, 0.0, 0.05, *_KEPT_COLOUR, 1.0))
+    return np.array(drawn, np.float32)
 
 
 class Overlay:

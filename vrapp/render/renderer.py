@@ -14,7 +14,7 @@ from typing import Any
 import moderngl
 import numpy as np
 
-from vrapp.core import floats, maths, resources
+from vrapp.core import floats, resources
 from vrapp.core.display import Target
 from vrapp.core.errors import GraphicsError
 from vrapp.core.maths import Array
@@ -38,8 +38,6 @@ from vrapp.render.stream_buffer import StreamBuffer
 from vrapp.render.sun_shadow import SunShadow
 from vrapp.render.targets import SceneTarget
 from vrapp.render.text import TextPanels
-
-_ONES = np.ones(3, np.float32)
 
 
 class Renderer:
@@ -123,13 +121,10 @@ class Renderer:
         self._scenery.place(self._frame)
         draws = self._draws
         draws.update(scene, self.arena, self._scenery.height_at, *self._hands.place(extras.hands))
-        viewer = self._frame.viewer.copy()
-        to = draws.centre[: draws.count] - viewer
-        to *= to
-        distance = np.sqrt(to @ _ONES)
-        level = self._detail.choose(scene, draws, distance, eyes[0].pixels_per_radian)
+        viewer = self._frame.viewer
+        level = self._detail.choose(scene, draws, viewer, eyes[0].pixels_per_radian)
         self._shadow.place(self._frame, viewer, _ahead(eyes))
-        drawn = self._commands_for(eyes, draws, distance, level)
+        drawn = self._commands_for(eyes, draws, viewer, level)
         glyphs = glyphs_of(extras, draws.rows[draws.kept])
         self._frame.upload()
         rows, buffer = self._rows.write(draws.rows[: draws.count]), self._commands.write(drawn)
@@ -144,14 +139,14 @@ class Renderer:
         with self._clock.stage("present"):
             self._present(views, target)
 
-    def _commands_for(self, eyes: tuple[Eye, ...], draws: DrawList, distance: Array, level: np.ndarray) -> np.ndarray:
+    def _commands_for(self, eyes: tuple[Eye, ...], draws: DrawList, viewer: Array, level: np.ndarray) -> np.ndarray:
         """Of COMMAND_DTYPE: what any eye sees, nearest first, then what is outlined."""
         centre, radius = draws.centre[: draws.count], draws.radius[: draws.count]
         seen = inside(frustum_planes(eyes[0].clip_from_world), centre, radius)
         for eye in eyes[1:]:
             seen |= inside(frustum_planes(eye.clip_from_world), centre, radius)
         seen &= draws.shown[: draws.count]
-        chosen = self._order.of(seen, distance)
+        chosen = self._order.of(seen, draws, viewer)
         both = np.concatenate((chosen, draws.outlined))
         out = commands(self.arena, draws, both, level[both], len(eyes))
         self.objects_drawn = len(chosen)
@@ -295,8 +290,8 @@ class Renderer:
             part.release()
 
 
-def _ahead(eyes: tuple[Eye, ...]) -> Array:
-    """Unit vector along the ground in which the viewer looks."""
+def _ahead(eyes: tuple[Eye, ...]) -> tuple[float, float]:
+    """Unit vector along the ground, x and z, in which the viewer looks."""
     x, _, z = floats.forward(eyes[0].orientation.tolist())
     length = math.hypot(x, z)
-    return maths.vec3(x / length, 0, z / length) if length > 1e-3 else maths.vec3(x, 0, z)
+    return (x / length, z / length) if length > 1e-3 else (x, z)

@@ -53,6 +53,7 @@ class SunShadow:
         self._resting = RestingCasters()
         self._commands = StreamBuffer(ctx)
         self._basis = _sun_basis(to_sun)
+        self._basis_rows = self._basis.tolist()
         self._centres = np.zeros((len(quality.half_m), 3), np.float32)
         self._places: list[tuple[int, int, int] | None] = [None] * len(quality.half_m)  # in steps
         self._held = np.zeros(0, bool)  # by row
@@ -60,27 +61,29 @@ class SunShadow:
         self._near_objects = np.zeros(0, np.int64)
         self._moving_before = True
 
-    def place(self, frame: FrameBlock, viewer: Array, ahead: Array) -> None:
-        """Centre the tiles around the viewer (3,), moved along the unit vector ``ahead`` (3,)."""
-        v, q = frame.row, self._quality
-        v["shadow_texel"][3] = q.softness_m
-        v["counts"][1] = len(q.half_m)
+    def place(self, frame: FrameBlock, viewer: Array, ahead: tuple[float, float]) -> None:
+        """Centre the tiles around the viewer (3,), moved along the unit vector ``ahead`` (x and z)."""
+        q, (x, _, z) = self._quality, viewer.tolist()
         for i, half in enumerate(q.half_m):
             texel = 2 * half / q.tile_pixels
             step = max(round(q.step * half / texel), 1) * texel  # whole texels, so that edges do not crawl
-            middle = viewer + ahead * (q.ahead * half)
-            middle[1] = 0
-            x, y, z = (self._basis @ middle).tolist()
-            place = round(x / step), round(y / step), round(z)
-            if place == self._places[i]:
-                continue
-            self._places[i] = place
-            local = maths.vec3(place[0] * step, place[1] * step, place[2])
-            self._centres[i] = self._basis.T @ local
-            tile = np.array([i / len(q.half_m), 0, (i + 1) / len(q.half_m), 1], np.float32)
-            v["shadow_from_world"][i] = self._matrix(local, half, tile).T
-            v["shadow_tile"][i] = tile
-            v["shadow_texel"][i] = texel
+            u, v = x + ahead[0] * q.ahead * half, z + ahead[1] * q.ahead * half
+            right, up, towards = (a * u + b * v for a, _, b in self._basis_rows)
+            place = round(right / step), round(up / step), round(towards)
+            if place != self._places[i]:
+                self._places[i] = place
+                local = maths.vec3(place[0] * step, place[1] * step, place[2])
+                self._centres[i] = self._basis.T @ local
+                self._tell(frame.row, i, local, half)
+
+    def _tell(self, row: Any, i: int, local: Array, half: float) -> None:
+        """Write where a tile is into the frame block."""
+        q = self._quality
+        tile = np.array([i / len(q.half_m), 0, (i + 1) / len(q.half_m), 1], np.float32)
+        row["shadow_from_world"][i] = self._matrix(local, half, tile).T
+        row["shadow_tile"][i] = tile
+        row["shadow_texel"][i], row["shadow_texel"][3] = 2 * half / q.tile_pixels, q.softness_m
+        row["counts"][1] = len(q.half_m)
 
     def _matrix(self, local: Array, half: float, tile: Array) -> Array:
         """World to (atlas u, v, depth), depth 1 towards the sun (reversed, as everywhere)."""

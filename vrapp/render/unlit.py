@@ -12,15 +12,13 @@ from vrapp.core.maths import Array
 from vrapp.core.pose import Pose, View
 from vrapp.core.scene import SceneArrays
 from vrapp.render.arena import MeshArena
-from vrapp.render.culling import OBJECT_DTYPE, DetailChooser, DrawList, commands, frustum_planes, inside
+from vrapp.render.culling import DetailChooser, DrawList, NearestFirst, commands, frustum_planes, inside
 from vrapp.render.frame_block import FrameBlock, place_eyes
 from vrapp.render.gl_native import NativeGL
 from vrapp.render.preset import FULL
 from vrapp.render.shader_library import ShaderLibrary
 from vrapp.render.stream_buffer import StreamBuffer
 from vrapp.render.targets import SceneTarget
-
-_NO_HANDS = np.zeros(0, OBJECT_DTYPE)
 
 
 class UnlitRenderer:
@@ -36,6 +34,7 @@ class UnlitRenderer:
         self._programs.add("unlit", "unlit.vert", "unlit.frag")
         self.arena = MeshArena(ctx)
         self._draws = DrawList()
+        self._order = NearestFirst()
         self._detail = DetailChooser(FULL.fine_pixels, FULL.coarse_ratio, FULL.triangle_budget)
         self._frame = FrameBlock(ctx)
         self._rows, self._commands = StreamBuffer(ctx), StreamBuffer(ctx)
@@ -47,13 +46,10 @@ class UnlitRenderer:
         (eye,) = place_eyes((view,), Pose())
         self._frame.set_eyes((eye,), 0.0)
         self._frame.upload()
-        draws.update(scene, self.arena, _flat, _NO_HANDS, [])
-        centre = draws.centre[: draws.count]
-        distance = np.linalg.norm(centre - eye.position, axis=1)
-        level = self._detail.choose(scene, draws, distance, eye.pixels_per_radian)
-        seen = inside(frustum_planes(eye.clip_from_world), centre, draws.radius[: draws.count])
-        chosen = np.flatnonzero(seen & draws.shown[: draws.count])
-        chosen = chosen[np.argsort(distance[chosen])]
+        draws.update(scene, self.arena, _flat, (), ())
+        level = self._detail.choose(scene, draws, eye.position, eye.pixels_per_radian)
+        seen = inside(frustum_planes(eye.clip_from_world), draws.centre[: draws.count], draws.radius[: draws.count])
+        chosen = self._order.of(seen & draws.shown[: draws.count], draws, eye.position)
         rows = self._rows.write(draws.rows[: draws.count])
         out = commands(self.arena, draws, chosen, level[chosen], 1)
         self._target.fit(eye.size)

@@ -23,6 +23,7 @@ _NEAR_M = 1.0  # a centre serves so far around it
 
 _Vector: TypeAlias = floats.Vector
 _ONES = np.ones(3, np.float32)
+_FREE, _SHRINKING = int(ObjectState.FREE), int(ObjectState.SHRINKING)  # enums are slow to look up
 _Row: TypeAlias = tuple[float, float, float, float, float]
 
 
@@ -37,7 +38,7 @@ class Hit(NamedTuple):
 
 def touchable(arrays: SceneArrays) -> np.ndarray:
     """(N,) bool: shown and not on its way out."""
-    shown: np.ndarray = (arrays.state > int(ObjectState.FREE)) & (arrays.state < int(ObjectState.SHRINKING))
+    shown: np.ndarray = (arrays.state > _FREE) & (arrays.state < _SHRINKING)
     return shown & (arrays.growth > 0)
 
 
@@ -76,42 +77,41 @@ class Surroundings:
 
         Boxes are 2 cm larger, and by 1 % of the distance: far small things can be pointed at.
         """
-        count = len(rays)
-        if not count:
-            return []
-        directions = [floats.forward(ray.orientation.tolist()) for ray in rays]
-        along_rows = [self._along_row(ray.position, d) for ray, d in zip(rays, directions, strict=True)]
-        apart_rows = [self._apart_row(ray.position) for ray in rays]
-        asked = np.array(along_rows + apart_rows, np.float32) @ self._terms
-        along, off2 = asked[:count], asked[count:]
-        reach = np.abs(along)
-        reach *= 2 * _SLACK_SHARE
-        reach += self.arrays.radius + np.float32(2 * _SLACK_M)
-        off2 -= along * along
-        close = (off2 < reach * reach).ravel().nonzero()[0]
-        far_m, slack_m = along.ravel()[close].tolist(), reach.ravel()[close].tolist()
-        tasks: list[list[tuple[float, int]]] = [[] for _ in rays]
-        for place, at_m, near_m in zip(close.tolist(), far_m, slack_m, strict=True):
-            if at_m > -near_m:  # else behind
-                ray, slot = divmod(place, self.arrays.count)
-                tasks[ray].append((at_m - near_m, slot))
-        return [self._first(*task) for task in zip(rays, directions, reach_m, tasks, strict=True)]
+        return self.aimed(rays, reach_m, (), 0.0)[0]
 
     def touched(self, points: Sequence[Array], reach_m: float) -> list[Hit | None]:
         """For each point (3,): the object whose box is nearest, within ``reach_m``, or None: what a hand can take."""
-        limit = self.arrays.radius + np.float32(reach_m)
-        found: list[Hit | None] = [None] * len(points)
-        best = [math.inf] * len(points)
-        near = self._apart2(points) < limit * limit
-        for place in near.ravel().nonzero()[0].tolist():  # numpy's own nonzero on two axes is 30 times as slow
-            i, slot = divmod(place, self.arrays.count)
-            if not self._touchable(slot):
-                continue
-            distance_m = _Box(self.arrays, slot).distance_m(points[i].tolist())
-            cost = distance_m + 1e-3 * float(self.arrays.radius[slot])  # the smaller one where both are touched
-            if distance_m <= reach_m and cost < best[i]:
-                best[i], found[i] = cost, Hit(slot, handle_of(self.arrays, slot), distance_m, points[i])
-        return found
+        return self.aimed((), (), points, reach_m)[1]
+
+    def aimed(
+        self, rays: Sequence[Pose], reach_m: Sequence[float], points: Sequence[Array], touch_m: float
+    ) -> tuple[list[Hit | None], list[Hit | None]]:
+        """What ``rays`` meet and what ``points`` touch, as ``met`` and ``touched`` tell, in one look at all objects."""
+        count, n = len(rays), self.arrays.count
+        if not n or not (count or points):
+            return [None] * count, [None] * len(points)
+        directions = [floats.forward(ray.orientation.tolist()) for ray in rays]
+        rows = [self._along_row(ray.position, d) for ray, d in zip(rays, directions, strict=True)]
+        rows += [self._apart_row(ray.position) for ray in rays]
+        rows += [self._apart_row(point) for point in points]
+        asked = np.array(rows, np.float32) @ self._terms
+        along, apart2 = asked[:count], asked[count:]
+        limit = np.empty_like(apart2)
+        reach = np.abs(along, out=limit[:count])
+        reach *= 2 * _SLACK_SHARE
+        reach += self.arrays.radius + np.float32(2 * _SLACK_M)
+        limit[count:] = self.arrays.radius + np.float32(touch_m)
+        apart2[:count] -= along * along  # from the ray's axis, that is
+        close = (apart2 < limit * limit).ravel().nonzero()[0].tolist()  # on two axes it is 30 times as slow
+        tasks: list[list[tuple[float, int]]] = [[] for _ in range(count + len(points))]
+        for place in close:
+            i, slot = divmod(place, n)
+            if i >= count:
+                tasks[i].append((0.0, slot))
+            elif (at_m := float(along[i, slot])) > -(near_m := float(reach[i, slot])):  # else behind
+                tasks[i].append((at_m - near_m, slot))
+        met = [self._first(*task) for task in zip(rays, directions, reach_m, tasks[:count], strict=True)]
+        return met, [self._nearest(point, touch_m, task) for point, task in zip(points, tasks[count:], strict=True)]
 
     def within(self, eye: Pose, half_angle_rad: float, reach_m: float, least_angle_rad: float = 0.035) -> np.ndarray:
         """Slots of touchable objects whose centre is in the view cone, within ``reach_m``, and so wide in the eye.
@@ -140,69 +140,77 @@ class Surroundings:
         a, b, c = self._relative(point)
         return -2 * a, -2 * b, -2 * c, a * a + b * b + c * c, 1.0
 
-    def _apart2(self, points: Sequence[Array]) -> Array:
-        """(P, N) squared metres from each point to the objects' centres."""
-        return np.array([self._apart_row(point) for point in points], np.float32).reshape(-1, 5) @ self._terms
-
     def _relative(self, point: Array) -> _Vector:
         x, y, z = point.tolist()
         a, b, c = self._centre
         return x - a, y - b, z - c
 
     def _touchable(self, slot: int) -> bool:
-        there = ObjectState.FREE < int(self.arrays.state[slot]) < ObjectState.SHRINKING
-        return there and float(self.arrays.growth[slot]) > 0
+        return _FREE < int(self.arrays.state[slot]) < _SHRINKING and float(self.arrays.growth[slot]) > 0
 
     def _first(self, ray: Pose, direction: _Vector, reach_m: float, candidates: list[tuple[float, int]]) -> Hit | None:
         """The nearest of the candidates, each with the least distance at which the ray can meet it."""
         origin = ray.position.tolist()
-        best = (reach_m, self.arrays.count)
+        best_m, best = reach_m, -1
         for least_m, slot in sorted(candidates):
-            if least_m > best[0]:
+            if least_m > best_m:
                 break
             if self._touchable(slot):
-                distance_m = _Box(self.arrays, slot).entry_m(origin, direction)
-                best = min(best, (distance_m, slot))
-        distance_m, slot = best
-        if slot == self.arrays.count:
+                distance_m = _entry_m(self.arrays, slot, origin, direction)
+                if distance_m < best_m or (distance_m == best_m and slot < best):
+                    best_m, best = distance_m, slot
+        if best < 0:
             return None
-        point = [a + b * distance_m for a, b in zip(origin, direction, strict=True)]
-        return Hit(slot, handle_of(self.arrays, slot), distance_m, np.array(point, np.float32))
+        (x, y, z), (u, v, w) = origin, direction
+        point = np.array((x + u * best_m, y + v * best_m, z + w * best_m), np.float32)
+        return Hit(best, handle_of(self.arrays, best), best_m, point)
+
+    def _nearest(self, point: Array, reach_m: float, candidates: list[tuple[float, int]]) -> Hit | None:
+        """The one that is touched; the smaller one where two are."""
+        least, found = math.inf, None
+        for _, slot in candidates:
+            if not self._touchable(slot):
+                continue
+            distance_m = _distance_m(self.arrays, slot, point.tolist())
+            cost = distance_m + 1e-3 * float(self.arrays.radius[slot])
+            if distance_m <= reach_m and cost < least:
+                least, found = cost, Hit(slot, handle_of(self.arrays, slot), distance_m, point)
+        return found
 
 
-class _Box:
-    """An object's box as drawn now: by side the axis in the world, the middle and half the extent along it, metres."""
+def _in_object(arrays: SceneArrays, slot: int, point: Sequence[float]) -> tuple[_Vector, floats.Quaternion]:
+    """A point in the world from the object's centre, in its axes, metres; and the turn that takes vectors there."""
+    x, y, z = point
+    a, b, c = arrays.position[slot].tolist()
+    turn = floats.conjugate(arrays.orientation[slot].tolist())
+    return floats.rotate(turn, (x - a, y - b, z - c)), turn
 
-    def __init__(self, arrays: SceneArrays, slot: int) -> None:
-        scale = float(arrays.size[slot]) * float(arrays.growth[slot]) / 2
-        lower, upper = arrays.box[slot].tolist()
-        self._centre = arrays.position[slot].tolist()
-        axes = floats.axes(arrays.orientation[slot].tolist())
-        self._sides = [
-            (axis, (low + high) * scale, (high - low) * scale)
-            for axis, low, high in zip(axes, lower, upper, strict=True)
-        ]
 
-    def distance_m(self, point: _Vector) -> float:
-        """From a point in the world; 0 inside."""
-        x, y, z = map(float.__sub__, point, self._centre)
-        out = (max(abs(a * x + b * y + c * z - middle) - half, 0.0) for (a, b, c), middle, half in self._sides)
-        return math.hypot(*out)
+def _distance_m(arrays: SceneArrays, slot: int, point: Sequence[float]) -> float:
+    """From a point in the world to an object's box as drawn now; 0 inside."""
+    (x, y, z), _ = _in_object(arrays, slot, point)
+    scale = float(arrays.size[slot]) * float(arrays.growth[slot])
+    (a, b, c), (d, e, f) = arrays.box[slot].tolist()
+    return math.hypot(
+        max(a * scale - x, x - d * scale, 0.0), max(b * scale - y, y - e * scale, 0.0),
+        max(c * scale - z, z - f * scale, 0.0),
+    )  # fmt: skip
 
-    def entry_m(self, origin: _Vector, direction: _Vector) -> float:
-        """Where a ray (its direction a unit vector) comes in; 0 from within, infinity where it passes by."""
-        x, y, z = map(float.__sub__, origin, self._centre)
-        u, v, w = direction
-        slack = _SLACK_M + _SLACK_SHARE * max(-(x * u + y * v + z * w), 0.0)
-        enter, leave = 0.0, math.inf
-        for (a, b, c), middle, half in self._sides:
-            at, speed = a * x + b * y + c * z - middle, a * u + b * v + c * w
-            if abs(speed) < 1e-9:  # parallel to a side: meets it very far away
-                speed = 1e-9
-            near, far = (-half - slack - at) / speed, (half + slack - at) / speed
-            if near > far:
-                near, far = far, near
-            enter, leave = max(enter, near), min(leave, far)
-            if enter > leave:
-                return math.inf
-        return enter
+
+def _entry_m(arrays: SceneArrays, slot: int, origin: Sequence[float], direction: _Vector) -> float:
+    """Where a ray (its direction a unit vector) comes into a box; 0 from within, infinity where it passes by."""
+    at, turn = _in_object(arrays, slot, origin)
+    along = floats.rotate(turn, direction)
+    scale = float(arrays.size[slot]) * float(arrays.growth[slot])
+    slack = _SLACK_M + _SLACK_SHARE * max(-(at[0] * along[0] + at[1] * along[1] + at[2] * along[2]), 0.0)
+    enter, leave = 0.0, math.inf
+    lower, upper = arrays.box[slot].tolist()
+    for x, towards, low, high in zip(at, along, lower, upper, strict=True):
+        speed = towards if abs(towards) >= 1e-9 else 1e-9  # parallel to a side: meets it very far away
+        near, far = (low * scale - slack - x) / speed, (high * scale + slack - x) / speed
+        if near > far:
+            near, far = far, near
+        enter, leave = max(enter, near), min(leave, far)
+        if enter > leave:
+            return math.inf
+    return enter
