@@ -57,8 +57,8 @@ def drawn(
 
 def seen(points: list[tuple[float, float, float]], radius: float = 0.0) -> list[bool]:
     eye = place_eyes((camera((100, 100)),), Pose())[0]
-    centres = np.array(points, np.float32)
-    return inside(frustum_planes(eye.clip_from_world), centres, np.full(len(centres), radius, np.float32)).tolist()
+    spheres = np.array([(*point, 1, radius) for point in points], np.float32)
+    return inside(frustum_planes(eye.clip_from_world), spheres).tolist()
 
 
 def test_what_is_before_the_eye_is_kept_and_what_is_behind_or_beside_is_not() -> None:

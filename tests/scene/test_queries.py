@@ -10,7 +10,7 @@ import pytest
 from vrapp.core import maths, rng
 from vrapp.core.pose import Pose
 from vrapp.core.scene import ObjectState, SceneArrays
-from vrapp.scene.queries import Surroundings
+from vrapp.scene.queries import Hit, Surroundings
 
 FAR_AWAY = np.array([900, 0, -700], np.float32)  # from the world's origin, where float32 is coarse
 
@@ -142,5 +142,22 @@ def test_they_hold_until_something_moves_or_the_centre_has_gone_far() -> None:
     assert around.hold(a, FAR_AWAY + np.float32(0.25))
     assert not around.hold(a, FAR_AWAY + np.float32(2))
     assert not around.hold(crowd(2), FAR_AWAY)
+    a.radius[3] *= 1.5
+    assert not around.hold(a, FAR_AWAY)
+    around = Surroundings(a, FAR_AWAY)
     a.position[3, 1] += 0.5
     assert not around.hold(a, FAR_AWAY)
+
+
+def test_one_look_tells_of_rays_and_palms_what_two_would() -> None:
+    a, rays = crowd(3), poses(3, 12)
+    around, points, reach = Surroundings(a, FAR_AWAY), [p.position for p in poses(4, 40)], [6.0] * 12
+
+    def told(hits: list[Hit | None]) -> list[tuple[int, float] | None]:
+        return [None if hit is None else (hit.slot, round(hit.distance_m, 4)) for hit in hits]
+
+    met, touched = around.aimed(rays, reach, points, 0.12)
+    assert told(met) == told(around.met(rays, reach))
+    assert told(touched) == told(around.touched(points, 0.12))
+    assert any(met)
+    assert any(touched)

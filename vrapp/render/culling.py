@@ -38,7 +38,7 @@ HAND_RADIUS_M = 0.15
 _NONE = np.zeros(0, np.int64)
 _ONES = np.ones(3, np.float32)
 _UNKNOWN = -1  # no state
-_BY_ROW = ("rows", "mesh_id", "centre", "radius", "shown", "_state", "_mark", "_resident", "_edge", "_box")
+_BY_ROW = ("rows", "mesh_id", "shown", "_state", "_mark", "_resident", "_edge", "_box")
 
 _GROWS, _TRAVELS = (
     np.isin(np.arange(len(ObjectState)), states)
@@ -83,7 +83,10 @@ def smoothstep(x: Array) -> Array:
 
 
 def frustum_planes(clip_from_world: Array) -> Array:
-    """(5, 4) inward unit planes ``(normal, offset)`` of a (4, 4) matrix: four sides and the near plane."""
+    """(5, 5) inward unit planes ``(normal, offset, 1)`` of a (4, 4) matrix: four sides and the near plane.
+
+    Multiplied with a sphere ``(centre, 1, radius)``: how far it reaches in, metres.
+    """
     (a, b, c, d), (e, f, g, h), _, (i, j, k, m) = clip_from_world.tolist()
     planes = []
     for x, y, z, offset in (
@@ -91,14 +94,14 @@ def frustum_planes(clip_from_world: Array) -> Array:
         (i + e, j + f, k + g, m + h), (i - e, j - f, k - g, m - h), (i, j, k, m),
     ):  # fmt: skip
         length = math.hypot(x, y, z)
-        planes.append((x / length, y / length, z / length, offset / length))
+        planes.append((x / length, y / length, z / length, offset / length, 1.0))
     return np.array(planes, np.float32)
 
 
-def inside(planes: Array, centres: Array, radii: Array) -> np.ndarray:
-    """(N,) bool: spheres that are not wholly outside any of the planes (P, 4)."""
-    distances = planes[:, :3] @ centres.T + planes[:, 3:]  # (P, N): a reduction over the long axis is far quicker
-    return np.asarray((distances > -radii).all(axis=0))
+def inside(planes: Array, spheres: Array) -> np.ndarray:
+    """(N,) bool: spheres (N, 5) that are not wholly outside any of the planes (P, 5)."""
+    within: np.ndarray = (planes @ spheres.T).min(axis=0) > 0  # (P, N): a reduction over the long axis is far quicker
+    return within
 
 
 class DrawList:
@@ -107,9 +110,10 @@ class DrawList:
     Kept from frame to frame. A row is worked out again only while its object is not at rest, when that has just
     changed, or when an object or a mesh has come to the world: most of a world stands still.
 
-    ``rows`` (capacity,) of OBJECT_DTYPE, ``mesh_id``, bounding sphere at the present growth (``centre`` and
-    ``radius``) and ``shown`` by row; ``objects`` and ``count`` say how many rows there are without and with hands;
-    ``moved`` are the rows that changed but for their highlight; ``outlined`` and ``kept`` those with such a mark.
+    ``rows`` (capacity,) of OBJECT_DTYPE, ``mesh_id``, bounding sphere at the present growth (``spheres``, that is
+    ``centre``, 1 and ``radius``) and ``shown`` by row; ``objects`` and ``count`` say how many rows there are without
+    and with hands; ``moved`` are the rows that changed but for their highlight; ``outlined`` and ``kept`` those with
+    such a mark.
     """
 
     def __init__(self) -> None:
@@ -117,8 +121,8 @@ class DrawList:
         self.rows = np.zeros(256, OBJECT_DTYPE)
         self._numbers = _numbers_of(self.rows)
         self.mesh_id = np.zeros(256, np.int32)
-        self.centre = np.zeros((256, 3), np.float32)  # as in the rows, but lying together
-        self.radius = np.zeros(256, np.float32)
+        self.spheres = _spheres(256)
+        self.centre, self.radius = self.spheres[:, :3], self.spheres[:, 4]  # views
         self.shown = np.zeros(256, bool)
         self.moved = self.outlined = self.kept = _NONE
         self._state = np.zeros(256, np.int8)
@@ -224,6 +228,15 @@ class DrawList:
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
             self._numbers = _numbers_of(self.rows)
+            self.spheres = np.concatenate([self.spheres, _spheres(len(self.spheres))])
+            self.centre, self.radius = self.spheres[:, :3], self.spheres[:, 4]
+
+
+def _spheres(count: int) -> Array:
+    """(N, 5) float32: centre, 1, radius of nothing."""
+    spheres = np.zeros((count, 5), np.float32)
+    spheres[:, 3] = 1
+    return spheres
 
 
 def _numbers_of(rows: np.ndarray) -> Array:

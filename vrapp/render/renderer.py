@@ -141,10 +141,10 @@ class Renderer:
 
     def _commands_for(self, eyes: tuple[Eye, ...], draws: DrawList, viewer: Array, level: np.ndarray) -> np.ndarray:
         """Of COMMAND_DTYPE: what any eye sees, nearest first, then what is outlined."""
-        centre, radius = draws.centre[: draws.count], draws.radius[: draws.count]
-        seen = inside(frustum_planes(eyes[0].clip_from_world), centre, radius)
+        spheres = draws.spheres[: draws.count]
+        seen = inside(frustum_planes(eyes[0].clip_from_world), spheres)
         for eye in eyes[1:]:
-            seen |= inside(frustum_planes(eye.clip_from_world), centre, radius)
+            seen |= inside(frustum_planes(eye.clip_from_world), spheres)
         seen &= draws.shown[: draws.count]
         chosen = self._order.of(seen, draws, viewer)
         both = np.concatenate((chosen, draws.outlined))

@@ -48,7 +48,7 @@ class UnlitRenderer:
         self._frame.upload()
         draws.update(scene, self.arena, _flat, (), ())
         level = self._detail.choose(scene, draws, eye.position, eye.pixels_per_radian)
-        seen = inside(frustum_planes(eye.clip_from_world), draws.centre[: draws.count], draws.radius[: draws.count])
+        seen = inside(frustum_planes(eye.clip_from_world), draws.spheres[: draws.count])
         chosen = self._order.of(seen & draws.shown[: draws.count], draws, eye.position)
         rows = self._rows.write(draws.rows[: draws.count])
         out = commands(self.arena, draws, chosen, level[chosen], 1)

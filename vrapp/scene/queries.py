@@ -24,7 +24,7 @@ _NEAR_M = 1.0  # a centre serves so far around it
 _Vector: TypeAlias = floats.Vector
 _ONES = np.ones(3, np.float32)
 _FREE, _SHRINKING = int(ObjectState.FREE), int(ObjectState.SHRINKING)  # enums are slow to look up
-_Row: TypeAlias = tuple[float, float, float, float, float]
+_Row: TypeAlias = tuple[float, float, float, float, float, float, float]  # what is multiplied with the terms
 
 
 class Hit(NamedTuple):
@@ -60,17 +60,22 @@ class Surroundings:
     def __init__(self, arrays: SceneArrays, centre: Array) -> None:
         self.arrays = arrays
         self._centre: _Vector = tuple(centre.tolist())
-        self._positions = arrays.position.tobytes()
-        # Rows x, y, z, 1 and x² + y² + z²: distances from planes and points are products with five numbers.
-        self._terms = terms = np.empty((5, arrays.count), np.float32)
+        self._positions, self._radii = arrays.position.tobytes(), arrays.radius.tobytes()
+        # Rows x, y, z, 1, x² + y² + z², radius and its square: distances from planes, from points and of these from
+        # the bounding spheres are products with so many numbers.
+        self._terms = terms = np.empty((7, arrays.count), np.float32)
         np.subtract(arrays.position.T, centre[:, None], out=terms[:3])
         terms[3] = 1
         np.matmul(_ONES, terms[:3] * terms[:3], out=terms[4])
+        terms[5] = arrays.radius
+        np.multiply(arrays.radius, arrays.radius, out=terms[6])
 
     def hold(self, arrays: SceneArrays, centre: Array) -> bool:
-        """Is everything still where it was, and ``centre`` near enough? Asking costs a fifth of making it anew."""
+        """Is everything still where it was and as large, and ``centre`` near enough? Asking costs a fifth of making it
+        anew."""
         near = math.dist(self._centre, centre.tolist()) < _NEAR_M  # false also where it is no number
-        return near and arrays is self.arrays and arrays.position.tobytes() == self._positions
+        unmoved = arrays is self.arrays and arrays.position.tobytes() == self._positions
+        return near and unmoved and arrays.radius.tobytes() == self._radii
 
     def met(self, rays: Sequence[Pose], reach_m: Sequence[float]) -> list[Hit | None]:
         """For each ray, along the -Z of a pose: the nearest object whose box it meets within ``reach_m``, or None.
@@ -91,24 +96,28 @@ class Surroundings:
         if not n or not (count or points):
             return [None] * count, [None] * len(points)
         directions = [floats.forward(ray.orientation.tolist()) for ray in rays]
-        rows = [self._along_row(ray.position, d) for ray, d in zip(rays, directions, strict=True)]
-        rows += [self._apart_row(ray.position) for ray in rays]
-        rows += [self._apart_row(point) for point in points]
-        asked = np.array(rows, np.float32) @ self._terms
-        along, apart2 = asked[:count], asked[count:]
-        limit = np.empty_like(apart2)
-        reach = np.abs(along, out=limit[:count])
-        reach *= 2 * _SLACK_SHARE
-        reach += self.arrays.radius + np.float32(2 * _SLACK_M)
-        limit[count:] = self.arrays.radius + np.float32(touch_m)
-        apart2[:count] -= along * along  # from the ray's axis, that is
-        close = (apart2 < limit * limit).ravel().nonzero()[0].tolist()  # on two axes it is 30 times as slow
+        along_rows = [self._along_row(ray.position, d) for ray, d in zip(rays, directions, strict=True)]
+        # How far from its axis a ray meets a sphere, before it; behind, where that only matters within the sphere, and
+        # is less, a little more radius is added.
+        reach_rows = [
+            (k * x, k * y, k * z, k * w + 2 * _SLACK_M, 0.0, 1 + 2 * k, 0.0)
+            for x, y, z, w, *_ in along_rows
+            for k in (2 * _SLACK_SHARE,)
+        ]
+        apart_rows = [self._apart_row(ray.position) for ray in rays]
+        touch_rows = [self._touch_row(point, touch_m) for point in points]
+        asked = np.array([*along_rows, *reach_rows, *apart_rows, *touch_rows], np.float32) @ self._terms
+        lines, beyond = asked[: 2 * count], asked[2 * count :]
+        squares = lines * lines
+        beyond[:count] -= squares[:count]  # from the ray's axis, that is
+        beyond[:count] -= squares[count:]
+        close = (beyond < 0).ravel().nonzero()[0].tolist()  # on two axes it is 30 times as slow
         tasks: list[list[tuple[float, int]]] = [[] for _ in range(count + len(points))]
         for place in close:
             i, slot = divmod(place, n)
             if i >= count:
                 tasks[i].append((0.0, slot))
-            elif (at_m := float(along[i, slot])) > -(near_m := float(reach[i, slot])):  # else behind
+            elif (at_m := float(lines[i, slot])) > -(near_m := float(lines[count + i, slot])):  # else behind
                 tasks[i].append((at_m - near_m, slot))
         met = [self._first(*task) for task in zip(rays, directions, reach_m, tasks[:count], strict=True)]
         return met, [self._nearest(point, touch_m, task) for point, task in zip(points, tasks[count:], strict=True)]
@@ -133,12 +142,17 @@ class Surroundings:
         """Times ``_terms``: metres from a ray's origin, along it, to the objects' centres."""
         a, b, c = self._relative(origin)
         x, y, z = direction
-        return x, y, z, -(a * x + b * y + c * z), 0.0
+        return x, y, z, -(a * x + b * y + c * z), 0.0, 0.0, 0.0
 
     def _apart_row(self, point: Array) -> _Row:
         """Times ``_terms``: squared metres from a point to the objects' centres."""
         a, b, c = self._relative(point)
-        return -2 * a, -2 * b, -2 * c, a * a + b * b + c * c, 1.0
+        return -2 * a, -2 * b, -2 * c, a * a + b * b + c * c, 1.0, 0.0, 0.0
+
+    def _touch_row(self, point: Array, reach_m: float) -> _Row:
+        """Likewise, less the square of ``reach_m`` and the radius: negative for spheres within reach of the point."""
+        a, b, c = self._relative(point)
+        return -2 * a, -2 * b, -2 * c, a * a + b * b + c * c - reach_m * reach_m, 1.0, -2 * reach_m, -1.0
 
     def _relative(self, point: Array) -> _Vector:
         x, y, z = point.tolist()
