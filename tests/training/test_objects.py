@@ -11,14 +11,14 @@ import torch
 from PIL import Image
 from training_shapes import write_folder
 
-from vrapp.core.errors import InputFileError
+from vrapp.core.errors import InputFileError, OutputError
 from vrapp.generation.weights import load_weights
 from vrapp.models.prior import PriorConfig
 from vrapp.models.vae import VaeConfig
 from vrapp.training.bake import bake, open_baked
 from vrapp.training.checkpoint import load_checkpoint, save_checkpoint
 from vrapp.training.objects import ObjectTraining, train_objects
-from vrapp.training.shape_data import load_shapes
+from vrapp.training.shape_data import cached_shapes, load_shapes
 from vrapp.training.sources import ObjectSource, list_objects
 from vrapp.training.split import make_split
 from vrapp.training.train_gan import GanTraining
@@ -128,6 +128,37 @@ def test_started_again_it_bakes_and_trains_nothing_twice(trained: tuple[Path, li
     assert (folder / "own.training" / "grids.u8").stat().st_mtime_ns == before
     assert report.weights_hash == first
     assert "broken.glb" in next(iter(report.left_out))
+
+
+def test_a_damaged_cache_of_shapes_is_made_again(trained: tuple[Path, list[str]], tmp_path: Path) -> None:
+    baked = open_baked(trained[0] / "own.training")
+    files = [baked.sources[int(row)].file for row in baked.rows[:3]]
+    first = cached_shapes(tmp_path, baked, files, ("ball", "box", "cone"))
+    (cache,) = tmp_path.iterdir()
+    cache.write_bytes(cache.read_bytes()[:3000])
+    again = cached_shapes(tmp_path, baked, files, ("ball", "box", "cone"))
+    assert torch.equal(first.distance, again.distance)
+    assert list(tmp_path.iterdir()) == [cache]
+    changed = replace(baked, stamps=[[1, 2]] * len(baked.sources))  # the same names, other files
+    cached_shapes(tmp_path, changed, files, ("ball", "box", "cone"))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("unexpected pos 64 vs 0")])
+def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    save_checkpoint(tmp_path / "vae.pt", {"step": 1})
+
+    def full(state: object, path: Path) -> None:
+        path.write_bytes(b"a part")
+        raise error
+
+    monkeypatch.setattr("vrapp.training.checkpoint.torch.save", full)
+    with pytest.raises(OutputError, match=r"vae\.pt cannot be written \(.*\); make room there"):
+        save_checkpoint(tmp_path / "vae.pt", {"step": 2})
+    assert load_checkpoint(tmp_path / "vae.pt") == {"step": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["vae.pt"]
 
 
 def test_a_killed_bake_goes_on_where_it_was(trained: tuple[Path, list[str]], tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def baked(names: str) -> Baked:
         clouds.append((blocks[np.arange(2048) % 5] + samples).astype(np.float32))
     sources = [ObjectSource(f"{name}.glb", "object", name, "") for name in names]
     rows = np.arange(len(names))
-    return Baked(sources, np.zeros((len(names), 0), np.uint8), np.stack(clouds), rows, {})
+    return Baked(sources, np.zeros((len(names), 0), np.uint8), np.stack(clouds), rows, {}, [None] * len(names))
 
 
 def side(split: dict[str, list[str]], name: str) -> str:

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from training_shapes import write_folder
 
+from vrapp.generation.weights import load_weights
+from vrapp.training.bake import bake
 from vrapp.training.checkpoint import load_checkpoint
+from vrapp.training.sources import list_objects
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCRIPT = """
@@ -26,19 +30,59 @@ print(hashlib.sha256(b"".join(value.numpy().tobytes() for value in model.state_d
 """
 
 
-def start(folder: Path, kind: str, rank: int, port: int) -> subprocess.Popen[str]:
+OBJECTS = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from vrapp.models.vae import VaeConfig
+from vrapp.training.objects import ObjectTraining, train_objects
+from vrapp.training.train_prior import PriorTraining
+from vrapp.training.train_vae import VaeTraining
+tiny = VaeConfig(encoder=(16, 16, 16), decoder=(16, 16, 16), blocks=(1, 1, 1), head=16)
+settings = ObjectTraining(
+    processes=0, variants=1, prior_width=32, prior_layers=1, autoregressive=True,
+    vae=VaeTraining(steps=3, batch=4, check_every=2, model=tiny), prior=PriorTraining(steps=3, batch=4),
+)
+found = train_objects(Path(sys.argv[2]), Path(sys.argv[1]) / "own.safetensors", settings)
+print(found.weights_hash if found else "nothing to tell")
+"""
+
+
+def start(folder: Path, kind: str, rank: int, port: int, script: str = SCRIPT) -> subprocess.Popen[str]:
     environment = {**os.environ, "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)}
     environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "PYTHONPATH": str(PROJECT)}
-    command = [sys.executable, "-c", SCRIPT, str(folder), kind]
+    command = [sys.executable, "-c", script, str(folder), kind]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.mark.slow
+def test_two_processes_write_one_file_of_weights(tmp_path: Path) -> None:
+    models, work = tmp_path / "models", tmp_path / "own.training"
+    write_folder(models, 4)
+    bake(models, list_objects(models), work, 0)
+    port = free_port()
+    both = [start(tmp_path, str(models), rank, port, OBJECTS) for rank in (0, 1)]
+    said = []
+    for process in both:
+        out, err = process.communicate(timeout=240)
+        assert process.returncode == 0, err[-2000:]
+        said.append(out.splitlines())
+    assert said[1] == ["nothing to tell"]
+    assert load_weights(tmp_path / "own.safetensors").weights_hash == said[0][-1]
+    assert not list(tmp_path.rglob("*.new"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["vae", "gan"])
 def test_two_processes_train_one_network(kind: str, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     both = [start(tmp_path, kind, rank, port) for rank in (0, 1)]
     said = []
     for process in both:

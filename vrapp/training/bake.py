@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Baked:
     points: NDArray[np.float32]
     rows: NDArray[np.int64]
     left_out: dict[str, str]
+    stamps: Sequence[list[int] | None]  # size and time of each source's file
 
 
 @dataclass
@@ -123,9 +124,8 @@ def open_baked(folder: Path) -> Baked:
     status[listing.absent] = TO_DO
     reasons = _reasons(folder / "left_out.jsonl")
     left_out = [listing.sources[int(row)].file for row in np.nonzero(status >= LEFT_OUT)[0]]
-    return Baked(
-        listing.sources, grids, points, np.nonzero(status == BAKED)[0], {f: reasons.get(f, "unknown") for f in left_out}
-    )
+    told = {file: reasons.get(file, "unknown") for file in left_out}
+    return Baked(listing.sources, grids, points, np.nonzero(status == BAKED)[0], told, listing.stamps)
 
 
 def all_baked(data_dir: Path, sources: list[ObjectSource], folder: Path) -> bool:

@@ -6,14 +6,14 @@ import csv
 import importlib.util
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from vrapp.core.errors import InputFileError
+from vrapp.core.errors import InputFileError, OutputError
 
 
 class Ema:
@@ -37,11 +37,22 @@ class Ema:
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` beside `path` and move it there, so that a kill leaves the old one whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    torch.save(state, fresh)
-    os.replace(fresh, path)
+    """Write `state` beside `path` and move it there, so that a kill or a full disk leaves the old one whole.
+
+    Raises OutputError where it cannot be written.
+    """
+    fresh = path.with_suffix(f".{os.getpid()}.new")  # processes of one training may write the same cache
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state, fresh)
+        os.replace(fresh, path)
+    except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
+        with suppress(OSError):
+            fresh.unlink()
+        reason = error.strerror if isinstance(error, OSError) else "the disk may be full"
+        raise OutputError(
+            f"{path} cannot be written ({reason}); make room there and start again: what was kept before is whole."
+        ) from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
@@ -73,15 +84,18 @@ def restoring(path: Path) -> Iterator[None]:
 def write_log(path: Path, columns: list[str], rows: list[list[float]]) -> None:
     """The run so far as CSV and, beside it, as a picture of its curves; the first column is the step.
 
-    Each is written whole or not at all.
+    Each is written whole or not at all.  Raises OutputError.
     """
     fresh = path.with_suffix(".new")
-    with fresh.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows([int(row[0]), *[f"{value:.6g}" for value in row[1:]]] for row in rows)
-    os.replace(fresh, path)
-    _draw_curves(path.with_suffix(".png"), columns[1:], rows)
+    try:
+        with fresh.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows([int(row[0]), *[f"{value:.6g}" for value in row[1:]]] for row in rows)
+        os.replace(fresh, path)
+        _draw_curves(path.with_suffix(".png"), columns[1:], rows)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror}); make room there and start again.") from error
 
 
 def _draw_curves(path: Path, names: list[str], rows: list[list[float]]) -> None:

@@ -13,6 +13,7 @@ from vrapp.core.errors import WeightsError
 from vrapp.generation.network_file import load_network, save_network
 from vrapp.models.gan import GanConfig, ShapeGenerator
 from vrapp.training.objects import ObjectTraining, bake_folder
+from vrapp.training.peers import Peers
 from vrapp.training.shape_data import cached_shapes
 from vrapp.training.split import split_of
 from vrapp.training.train_gan import GanTraining, train_gan
@@ -35,6 +36,8 @@ def train_object_gan(
     Raises InputFileError, UsageError, OutputError.
     """
     plan = replace(plan or GanTraining(), seconds=settings.seconds, seed=settings.seed)
+    first = Peers().rank == 0
+    say = say if first else lambda _: None
     work = work or out.with_suffix(".training")
     baked = bake_folder(data_dir, work, settings, say)
     split = split_of(baked, work, split_file)
@@ -46,6 +49,8 @@ def train_object_gan(
         say(f"gan: step {step} " + " ".join(f"{name} {value:.4g}" for name, value in told.items()))
 
     model = train_gan(shapes, work, plan, progress=tell)
+    if not first:
+        return model
     card = {"training_models": len(shapes), "split_hash": split["hash"], "categories": list(categories)}
     save_object_gan(out, model, card)
     say(f"wrote {out} ({out.stat().st_size / 2**20:.1f} MiB)")

@@ -73,14 +73,16 @@ def train_objects(
     work: Path | None = None,
     split_file: Path | None = None,
     say: Callable[[str], None] = print,
-) -> TrainingReport:
+) -> TrainingReport | None:
     """Train the object generator on every model in `data_dir` and write `out`.
 
     `data_dir` has a manifest.csv, or sub-folders that name the categories, of GLB, glTF, OBJ or PLY
     files.  `work` (default: beside `out`) keeps baked grids and checkpoints; calling again goes on from
-    there.  `say` gets progress lines.  Raises InputFileError where there is nothing to train on.
+    there.  `say` gets progress lines.  Of several processes (`torchrun`) the first speaks and writes; the others
+    return None.  Raises InputFileError where there is nothing to train on, OutputError.
     """
-    settings = settings or ObjectTraining()
+    settings, first = settings or ObjectTraining(), Peers().rank == 0
+    say = say if first else _silent
     data_dir, out = Path(data_dir), Path(out)
     work = work or out.with_suffix(".training")
     baked = bake_folder(data_dir, work, settings, say)
@@ -91,6 +93,8 @@ def train_objects(
     say(f"{len(shapes)} models to train on, {len(held_out)} to check, {len(split['test'])} kept for tests")
     vae = _trained_vae(shapes, held_out, work, settings, say)
     prior, figures, means = _fit_prior(vae, shapes, held_out, work, settings, say)
+    if not first:
+        return None
     judged = train_critic(
         vae, prior, PROJECTIONS, (means, shapes.category), (encode_proportions(vae, held_out), held_out.category),
         len(categories), CriticTraining(seconds=settings.seconds * settings.critic_share, seed=settings.seed),
@@ -105,6 +109,10 @@ def train_objects(
     digest = export_weights(out, vae, prior, means[:, 0], shapes, card, sampling, judged)
     say(f"wrote {out} ({out.stat().st_size / 2**20:.1f} MiB), test IoU {figures['test_iou']:.3f}")
     return TrainingReport(out, digest, len(shapes), categories, baked.left_out, figures)
+
+
+def _silent(_: str) -> None:
+    """What the other processes say."""
 
 
 def bake_folder(data_dir: Path, work: Path, settings: ObjectTraining, say: Callable[[str], None]) -> Baked:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from vrapp.models.vae import split_grid
 from vrapp.training.augment import AugmentConfig, augment
 from vrapp.training.bake import Baked
+from vrapp.training.checkpoint import save_checkpoint
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,20 @@ def grid_floats(grids: NDArray[np.uint8]) -> Tensor:
 
 
 def cached_shapes(cache: Path, baked: Baked, files: list[str], categories: tuple[str, ...]) -> ShapeData:
-    """`load_shapes`, kept in a file beside the baked grids: a minute on one core the first time."""
-    key = hashlib.sha256(json.dumps([files, categories, len(baked.rows)]).encode()).hexdigest()[:12]
+    """`load_shapes`, kept in a file beside the baked grids: a minute on one core the first time.
+
+    Raises OutputError where that file cannot be written; a damaged one is made again.
+    """
+    stamp_of = {baked.sources[int(row)].file: baked.stamps[int(row)] for row in baked.rows}
+    stamps = [stamp_of.get(file) for file in files]
+    named = [files, categories, len(baked.rows), *([stamps] if any(stamps) else [])]
+    key = hashlib.sha256(json.dumps(named).encode()).hexdigest()[:12]
     path = cache / f"shapes-{key}.pt"
+    stored = None
     if path.is_file():
-        stored = torch.load(path, weights_only=True, mmap=True)
+        with suppress(Exception):  # torch's reader raises whatever the bytes lead it to
+            stored = torch.load(path, weights_only=True, mmap=True)
+    if stored is not None:
         rows = stored["rows"].numpy()
         names = tuple(baked.sources[int(row)].file for row in rows)
         return ShapeData(
@@ -64,9 +74,7 @@ def cached_shapes(cache: Path, baked: Baked, files: list[str], categories: tuple
         )
     shapes = load_shapes(baked, files, categories)
     tensors = {name: getattr(shapes, name) for name in ("distance", "look", "extent", "category")}
-    fresh = path.with_suffix(f".{os.getpid()}")
-    torch.save({**tensors, "rows": torch.from_numpy(shapes.rows)}, fresh)
-    fresh.replace(path)
+    save_checkpoint(path, {**tensors, "rows": torch.from_numpy(shapes.rows)})
     return shapes
 
 

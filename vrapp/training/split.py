@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -166,7 +167,7 @@ def load_or_make_split(path: Path, baked: Baked) -> dict[str, Any]:
             return split
         split = _extended(split, files - known, baked)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
+    fresh = path.with_suffix(f".{os.getpid()}.new")
     fresh.write_text(json.dumps(split, indent=0) + "\n", encoding="utf-8")
     fresh.replace(path)
     return split
