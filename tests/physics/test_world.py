@@ -334,3 +334,27 @@ def test_what_is_reshaped_at_rest_settles_anew() -> None:
     assert s.a.state[crate] == ObjectState.RESTING
     assert s.lowest(crate) == pytest.approx(0, abs=0.02)
     assert s.world.active == 0
+
+
+def test_obstacles_out_of_reach_are_made_a_few_a_frame() -> None:
+    s = Scene()
+    b = s.box((0, 3, 0), (0.3, 0.3, 0.3))
+    around = [s.box((x, y, z), (0.3, 0.3, 0.3)) for x in (-0.45, 0.45) for y in (2.8, 3.2) for z in (-0.4, 0, 0.4)]
+    s.let_go(b)
+    made = [len(s.world._fixed)]
+    for _ in range(8):
+        s.world.update(s.a, [], {}, DT)
+        made.append(len(s.world._fixed))
+    assert 0 < made[0] < len(around)
+    assert max(np.diff(made)) <= 4
+    assert made[-1] == len(around)
+
+
+def test_what_may_be_touched_before_the_next_frame_is_an_obstacle_at_once() -> None:
+    s = Scene()
+    b = s.box((0, 3, 0), (0.3, 0.3, 0.3))
+    around = {s.box((x, 3, z), (0.3, 0.3, 0.3)) for x, z in ((-0.31, 0), (0.31, 0), (0, -0.31), (0, 0.31), (0, -0.6))}
+    pose = Pose(s.a.position[b].copy(), s.a.orientation[b].copy())
+    s.world.update(s.a, [], {b: pose}, DT)
+    known = set(s.world._fixed) | set(s.world._moving)
+    assert around - {max(around)} <= known

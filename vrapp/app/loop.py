@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import deque
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,8 @@ class Loop:
         self.snapshot = InputSnapshot(0)
         self._time = WorldTime()
         self._held = Button(0)
+        # Learnt one a frame, from the next on: it takes a millisecond, and so does what a grip or a throw sets off.
+        self._unheard: deque[Event] = deque()
 
     def frame(self) -> None:
         """One frame, from the display's wait to the recorder."""
@@ -94,9 +97,10 @@ class Loop:
             events = p.interaction.update(snapshot, p.locomotion.world_from_stage, scene, dt_s, now_ns)
             self._answer(events, scene)
             timers.stage(INTERACT)
-            if events:
-                self._adapt(events)
+            if self._unheard:
+                self._adapt(self._unheard.popleft())
                 timers.stage(ADAPT)
+            self._unheard.extend(events)
             p.physics.update(scene, events, p.interaction.carried, dt_s)
             timers.stage(PHYSICS)
             self._update_scene(events, now_ns)
@@ -150,9 +154,9 @@ class Loop:
             self.parts.source.vibrate(pulse.hand, pulse.amplitude, pulse.duration_s)
         feedback.write_marks(scene, self.parts.interaction, events)
 
-    def _adapt(self, events: list[Event]) -> None:
-        self.parts.adaptation.observe(events, self.parts.store)
-        if any(event.act in STRONG for event in events):
+    def _adapt(self, event: Event) -> None:
+        self.parts.adaptation.observe([event], self.parts.store)
+        if event.act in STRONG:
             self.parts.bank.outdate()
 
     def _update_scene(self, events: list[Event], now_ns: int) -> None:

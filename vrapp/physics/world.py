@@ -29,6 +29,7 @@ _RELEASE_RAD_S = 12.0
 _WORLD_M = 1000.0
 _UPRIGHT, _QUITE_UPRIGHT = 0.985, 0.998  # cosines of 10° and 4°: what gets up goes on past the angle it began at
 _CALM_M_S = 1.2
+_FIXED_AHEAD = 3  # obstacles made a frame, 0.1 ms each, beside those that may be touched at once
 _EFFORT_S = 3.0  # so long something tries to get up: half a turn takes 1.3 s, and what stands on an edge can't
 _RIGHTING_RAD_S = 2.5  # how fast it gets up
 _SHRINKING = bytes((ObjectState.SHRINKING,))  # of SceneArrays.state
@@ -285,17 +286,20 @@ class PhysicsWorld:
         moving = list(self._moving.values())
         speeds = [math.hypot(*self._pool.qvel[m.body, :3].tolist()) for m in moving]
         near: set[int] = set()
+        soon: set[int] = set()  # may be touched before the next frame
         hit: set[int] = set()
         reach_m = [0.15 + 0.1 * speed for speed in speeds]
         for i, slot, gap in self._around.near(arrays, [m.handle for m in moving], reach_m):
             near.add(slot)
-            striking = (moving[i].held or speeds[i] > 1.0) and gap < 0.02 + 1.5 * dt_s * speeds[i]
-            if striking and self._movable(arrays, slot, moving[i]):
-                hit.add(slot)
+            if gap < 0.02 + 1.5 * dt_s * speeds[i]:
+                soon.add(slot)
+                if (moving[i].held or speeds[i] > 1.0) and self._movable(arrays, slot, moving[i]):
+                    hit.add(slot)
         for slot in sorted(hit):
             self._activate(arrays, slot, held=False)
-        still = (s for s in sorted(near) if int(arrays.state[s]) == ObjectState.RESTING)
-        self._fix({handle_of(arrays, s): s for s in still}, arrays)
+        first = sorted(near, key=lambda slot: (slot not in soon, slot))
+        still = {handle_of(arrays, s): s for s in first if int(arrays.state[s]) == ObjectState.RESTING}
+        self._fix(still, arrays, len(soon) + _FIXED_AHEAD)
 
     def _movable(self, arrays: SceneArrays, slot: int, by: _Moving) -> bool:
         """Is a still object light enough to give way?"""
@@ -303,18 +307,24 @@ class PhysicsWorld:
         mass_kg: float = _KG_M3 * (d - a) * (e - b) * (f - c) * float(arrays.size[slot]) ** 3
         return mass_kg < (_LIGHT_KG if by.held else min(_MOVABLE_KG, 12 * self._pool.mass[by.body]))
 
-    def _fix(self, wanted: dict[int, int], arrays: SceneArrays) -> None:
-        """Make obstacles of these, by handle; what else is one stays it until its body is needed: it stands still."""
+    def _fix(self, wanted: dict[int, int], arrays: SceneArrays, most: int) -> None:
+        """Make obstacles of these, by handle, of the first ``most`` that are not yet; the others can wait a frame.
+
+        What else is an obstacle stays it until its body is needed: it stands still.
+        """
         if len(wanted) > self._pool.fixed and self._pool is self._small:
             self._change_pool(self._large, arrays)
         for handle, slot in wanted.items():
             if handle in self._fixed:
                 continue
+            if most <= 0:
+                return
             if not self._free_fixed:
                 unwanted = next((h for h in self._fixed if h not in wanted), None)
                 if unwanted is None:
                     return
                 self._unfix(unwanted)
+            most -= 1
             body = self._fixed[handle] = self._free_fixed.pop()
             self._put(body, arrays, slot)
 

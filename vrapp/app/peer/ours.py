@@ -9,6 +9,7 @@ import numpy as np
 from vrapp.app.peer.objects import BACKGROUND, GlbMesh, camera, field_of_view, placed, read_glb
 from vrapp.core.clock import RealClock
 from vrapp.core.mesh import VERTEX_DTYPE, Mesh, MeshLevel
+from vrapp.core.platform import tune_heap
 from vrapp.core.pose import View
 from vrapp.core.scene import ObjectState, SceneArrays
 from vrapp.display.offscreen import OffscreenDisplay
@@ -19,6 +20,7 @@ class OurSide:
     """``child.Side`` of this project. ``paths``: the objects' files, finest level first."""
 
     def __init__(self, paths: list[list[Path]], seed: int, size: tuple[int, int]) -> None:
+        tune_heap()  # as in the world
         self._display = OffscreenDisplay(size, RealClock())
         self._unlit = UnlitRenderer(self._display.ctx, BACKGROUND)
         meshes = [_mesh([read_glb(path) for path in levels]) for levels in zip(*paths, strict=True)]
