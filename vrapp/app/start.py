@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from vrapp.core import resources
 from vrapp.core.generation import GeneratedObject, Generator
 from vrapp.generation import startset
 from vrapp.scene.manager import SceneManager
+
+log = logging.getLogger(__name__)
 
 #: Request ids below this belong to the start set and its second tries; the bank counts from here, so
 #: that what is asked for later does not depend on whether the start set came from the cache.
@@ -45,6 +48,8 @@ class Start:
         """Once a frame until ``done``: show what the generator has finished, and ask for the rest."""
         self._manager.populate_from(self._step(frame_index), now_ns, grown=False)
         self.done = self._builder is not None and self._builder.is_done
+        if self.done and not self.made:
+            _tell_empty()
 
     def complete(self, progress: Callable[[int, int], None]) -> None:
         """Make the whole set now, without frames (fixed clock): it stands there in the order of the plan.
@@ -68,5 +73,13 @@ class Start:
         return fresh
 
     def _finish(self, objects: list[GeneratedObject]) -> None:
+        if not objects:
+            _tell_empty()
         self._manager.populate_from(objects)
         self.made, self.done = self.total, True
+
+
+def _tell_empty() -> None:
+    log.warning(
+        "The quality gate lets nothing through of what these weights draw, so the world is empty: train longer."
+    )

@@ -107,14 +107,15 @@ def train_prior(
     losses, seconds.  `progress` gets the figures of a check, `tick` each step, the share that is over, and the loss.
     """
     peers = Peers()
-    run, used = _PriorRun(train, config, plan), 0.0
+    run, used = _PriorRun(train, config, plan, peers.device), 0.0
     state = load_checkpoint(folder / CHECKPOINT)
     if state and state["latents"] == run.latents:
         with restoring(folder / CHECKPOINT):
             run.restore(state)
         used = state.get("seconds", 0.0)  # those before a kill count
+    known = train.mean.flatten(0, 1).to(peers.device)
     run.prior.set_base(
-        run.prior.quantise(train.mean.flatten(0, 1)), train.category.repeat_interleave(train.mean.shape[1])
+        run.prior.quantise(known), train.category.repeat_interleave(train.mean.shape[1]).to(peers.device)
     )
     chances = balanced_weights(train.category, 0.5)
     started, late = time.monotonic() - used, used > plan.seconds > 0.0
@@ -137,17 +138,19 @@ def train_prior(
             if progress:
                 progress(run.step, row)
     run.prior.load_state_dict(run.best_state)
-    return run.prior.eval(), {"validation_nll": run.best, "step": float(run.best_step)}
+    return run.prior.cpu().eval(), {"validation_nll": run.best, "step": float(run.best_step)}
 
 
 class _PriorRun:
     """A prior with its optimiser and its best state, as far as they have come."""
 
-    def __init__(self, train: LatentSet, config: PriorConfig, plan: PriorTraining) -> None:
+    def __init__(self, train: LatentSet, config: PriorConfig, plan: PriorTraining, device: torch.device) -> None:
         torch.manual_seed(plan.seed)
         self.plan, self.prior = plan, LatentPrior(config)
         self.latents = hashlib.sha256(train.mean.contiguous().numpy().tobytes()).hexdigest()
         self.prior.set_bins(train.mean.flatten(0, 1))
+        self.device = device
+        self.prior.to(device)
         self.optimiser = torch.optim.AdamW(
             self.prior.parameters(), plan.rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay
         )
@@ -159,7 +162,8 @@ class _PriorRun:
     def learn(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, peers: Peers, late: bool) -> bool:
         """One step; returns whether any process is out of time."""
         _set_rate(self.optimiser, self.step + 1, self.plan)
-        loss = prior_loss(self.prior, *batch, rng, self.plan)
+        latent, category = (part.to(self.device) for part in batch)
+        loss = prior_loss(self.prior, latent, category, rng, self.plan)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         late = peers.average_gradients(self.prior, late)
@@ -218,10 +222,10 @@ def prior_loss(
     that the network does not follow a memorised neighbour to the letter."""
     prior.train()
     codes = prior.quantise(latent)
-    dropped = torch.rand(len(category), generator=rng) < plan.drop_category
+    dropped = (torch.rand(len(category), generator=rng) < plan.drop_category).to(category.device)
     labels = torch.where(dropped, torch.full_like(category, prior.config.categories), category)
-    noise = torch.rand(codes.shape, generator=rng) < plan.code_noise
-    other = torch.randint(prior.config.bins, codes.shape, generator=rng)
+    noise = (torch.rand(codes.shape, generator=rng) < plan.code_noise).to(codes.device)
+    other = torch.randint(prior.config.bins, codes.shape, generator=rng).to(codes.device)
     logits = prior(torch.where(noise, other, codes), labels)
     return functional.cross_entropy(
         logits.reshape(-1, prior.config.bins), codes.flatten(), label_smoothing=plan.label_smoothing
@@ -232,9 +236,10 @@ def prior_loss(
 def held_out_nll(prior: LatentPrior, latents: LatentSet) -> float:
     """Mean −log p in nats a latent number of the models themselves (not their variants)."""
     prior.eval()
+    device = next(prior.parameters()).device
     total = torch.cat(
         [
-            prior.log_prob(latents.mean[i, 0], latents.category[i])
+            prior.log_prob(latents.mean[i, 0].to(device), latents.category[i].to(device))
             for i in torch.split(torch.arange(len(latents.mean)), 64)
         ]
     )
