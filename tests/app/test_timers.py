@@ -12,6 +12,8 @@ def test_a_ring_keeps_the_last_and_counts_all() -> None:
     for i in range(10):
         ring.push(i)
     np.testing.assert_array_equal(ring.values(), [6, 7, 8, 9])
+    np.testing.assert_array_equal(ring.last(3), [7, 8, 9])
+    np.testing.assert_array_equal(ring.last(9), [6, 7, 8, 9])
     assert ring.total == 10
 
 

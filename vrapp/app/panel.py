@@ -1,7 +1,7 @@
 """The developers' panel (F1): frame graph, stages, generator, preference, the thing pointed at, policy.
 
 Dear ImGui through imgui-bundle. It listens to the window's events beside the input source
-(``display.window.WindowListener``). Imported when it is first opened: a run that never does pays nothing.
+(``display.window.WindowListener``). Imported, which takes half a second, where there is a window to show it in.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from vrapp.adaptation.adaptation import Summary
+from vrapp.adaptation.adaptation import CategoryPreference, Summary
 from vrapp.app.timers import STAGES, FrameTimers
+from vrapp.core.display import FrameTiming
 from vrapp.core.generation import GeneratorFigures
 
 GRAPH_FRAMES = 240
@@ -38,6 +39,17 @@ class PanelFacts:
     notes: Sequence[str] = ()
 
 
+def _everything() -> PanelFacts:
+    """All that the panel can show, and every letter."""
+    timers, letters = FrameTimers(capacity=2), "".join(map(chr, range(ord(" "), ord("~") + 1)))
+    timers.begin()
+    timers.end(0.0, FrameTiming(0, 0, 1))
+    learnt = Summary("", 0, (CategoryPreference(0, 0.0, 1.0, 1.0),), np.zeros(1), np.ones(1))
+    return PanelFacts(
+        timers, {"": 0.0}, GeneratorFigures(), 0, 0, 0, 1.0, ("-",), learnt, ("",), letters, np.zeros(1), (letters,)
+    )
+
+
 class Panel:
     """Owns an ImGui context and its GL objects; draw it into the bound framebuffer after the world."""
 
@@ -50,6 +62,7 @@ class Panel:
         self._context = imgui.create_context()
         imgui.get_io().set_ini_filename("")  # no imgui.ini in the folder that the user happens to be in
         self._renderer: Any = ProgrammablePipelineRenderer()  # type: ignore[no-untyped-call]
+        self.draw(_everything(), 0.0)  # to be painted over: letters and shaders are made as they are first used
 
     def wants_mouse(self) -> bool:
         """The pointer is over the panel: the world should not take the click."""
@@ -109,7 +122,7 @@ class Panel:
 
     def _frames(self, facts: PanelFacts) -> None:
         imgui = self._imgui
-        recent = facts.timers.frame_ms.values()[-GRAPH_FRAMES:]
+        recent = facts.timers.frame_ms.last(GRAPH_FRAMES)
         if not len(recent):
             return
         top = max(2 * facts.period_ms, float(recent.max()))
@@ -118,14 +131,14 @@ class Panel:
             scale_min=0.0, scale_max=top, graph_size=(360, 70),
         )  # fmt: skip
         imgui.text(f"late {facts.timers.late}   objects {facts.objects}   triangles {facts.triangles:,}")
-        main = facts.timers.main_ms.values()[-GRAPH_FRAMES:]
+        main = facts.timers.main_ms.last(GRAPH_FRAMES)
         imgui.text(f"main thread without GL: {np.median(main):.2f} ms")
         if facts.timers.hitches:
             worst = facts.timers.hitches[0]
             ran = ", ".join(f"{name} {ms:.0f}" for name, ms in worst.stages_ms.items())
             imgui.text_disabled(f"longest: frame {worst.frame}, {worst.frame_ms:.0f} ms ({ran})")
         if imgui.collapsing_header("Stages", imgui.TreeNodeFlags_.default_open):
-            means = facts.timers.stages.values()[-60:].mean(axis=0)
+            means = facts.timers.stages.last(60).mean(axis=0)
             for name, ms in zip(STAGES, means, strict=True):
                 imgui.progress_bar(min(1.0, float(ms) / max(facts.period_ms, 1e-3)), (220, 13), f"{ms:.2f}")
                 imgui.same_line()

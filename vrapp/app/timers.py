@@ -46,10 +46,13 @@ class Ring:
 
     def values(self) -> np.ndarray:
         """Oldest first, a copy."""
+        return self.last(len(self._values))
+
+    def last(self, count: int) -> np.ndarray:
+        """The last ``count`` of them, or as many as there are, oldest first: a copy."""
         n = len(self._values)
-        if self.total < n:
-            return self._values[: self.total].copy()
-        return np.roll(self._values, -(self.total % n), axis=0)
+        first = max(self.total - min(count, n), 0)
+        return self._values[np.arange(first, self.total) % n]
 
 
 class FrameTimers:

@@ -8,27 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vrapp.app import hardware
+from vrapp.app.panel import Panel, PanelFacts
 from vrapp.core.errors import OutputError
 from vrapp.core.input import Button
 
 if TYPE_CHECKING:
     from vrapp.app.loop import Loop, Parts
-    from vrapp.app.panel import Panel
 
 log = logging.getLogger(__name__)
 
 
 class WindowTools:
-    """Owns the panel, which is made when it is first opened and drawn over the window's picture.
+    """Owns the panel, which is drawn over the window's picture. It is made at the start: no frame has time for it.
 
     ``display`` is one that has a ``window``, an ``overlay`` and ``attach`` (desktop, or a headset's mirror).
     """
 
     def __init__(self, display: Any) -> None:
         self._display = display
-        self._panel: Panel | None = None
+        self._panel = panel = Panel(display.window)
         self._shown = False
         self._loop: Loop | None = None
+        display.attach(panel, lambda: self._shown and panel.wants_mouse(), lambda: False)
         self._drawn_s = time.perf_counter()
         display.overlay = self._draw
 
@@ -44,16 +45,8 @@ class WindowTools:
         """F1 and F12."""
         if buttons & Button.PANEL:
             self._shown = not self._shown
-            if self._shown and self._panel is None:
-                self._open_panel()
         if buttons & Button.SCREENSHOT:
             parts.hud.say(self._picture(parts), now_s)
-
-    def _open_panel(self) -> None:
-        from vrapp.app.panel import Panel
-
-        panel = self._panel = Panel(self._display.window)
-        self._display.attach(panel, lambda: self._shown and panel.wants_mouse(), lambda: False)
 
     def _picture(self, parts: Parts) -> str:
         path = Path.cwd() / f"vrapp-{time.strftime('%Y%m%d-%H%M%S')}.png"
@@ -67,15 +60,13 @@ class WindowTools:
         """The display's overlay: into the window's back buffer, after the world."""
         now_s = time.perf_counter()
         delta_s, self._drawn_s = now_s - self._drawn_s, now_s
-        if not self._shown or self._panel is None or self._loop is None:
+        if not self._shown or self._loop is None:
             return
         chosen = self._panel.draw(self._facts(self._loop), delta_s)
         if chosen is not None:
             self._loop.parts.adaptation.use(chosen)
 
-    def _facts(self, loop: Loop) -> Any:
-        from vrapp.app.panel import PanelFacts
-
+    def _facts(self, loop: Loop) -> PanelFacts:
         p = loop.parts
         pointed, components = loop.pointed_components()
         return PanelFacts(
@@ -96,6 +87,4 @@ class WindowTools:
     def close(self) -> None:
         """Destroy the panel."""
         self._display.overlay = lambda: None
-        if self._panel is not None:
-            self._panel.close()
-            self._panel = None
+        self._panel.close()
