@@ -75,6 +75,15 @@ def test_what_is_not_closed_is_left_as_it_is(tmp_path: Path) -> None:
     assert (found[32, 32] < 127).sum() <= 5  # through both panes: two sheets
 
 
+def test_the_lid_of_an_open_body_has_its_colour(tmp_path: Path) -> None:
+    cup = coloured_box((1, 1, 1), (1.0, 0.0, 0.0))
+    cup.update_faces(cup.face_normals[:, 1] < 0.5)
+    grid = grid_from_mesh(load_mesh(saved(tmp_path, cup), tmp_path))
+    lid = int(np.nonzero(grid[0, 32, :, 32] < 127)[0].max())
+    assert 40 < lid < 64
+    assert grid[1, 32, lid, 32] > 250
+
+
 def test_a_hollow_body_stays_hollow(tmp_path: Path) -> None:
     cavity = trimesh.creation.icosphere(2, 0.7)
     cavity.invert()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import igl
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from vrapp.training.meshes import SurfaceMesh, surface_appearance
 from vrapp.training.orientation import oriented
@@ -46,7 +47,20 @@ def grid_from_mesh(mesh: SurfaceMesh) -> NDArray[np.uint8]:
     look = surface_appearance(mesh, face[shown], _barycentric(vertices[faces[face[shown]]], closest[shown]))
     x, y, z = near[shown].T
     grid[1:, x, y, z] = np.round(look.T * 255).astype(np.uint8)
+    seen = np.zeros(grid.shape[1:], bool)
+    seen[x, y, z] = True
+    _colour_lids(grid, seen)
     return grid
+
+
+def _colour_lids(grid: NDArray[np.uint8], seen: NDArray[np.bool_]) -> None:
+    """Where an opening is closed, the surface is far from every triangle: it looks like the nearest of them."""
+    inside = grid[0] < 127
+    shell = ndimage.binary_dilation(inside, iterations=2) & ~ndimage.binary_erosion(inside, iterations=2)
+    bare = shell & ~seen
+    if bare.any() and seen.any():
+        nearest = ndimage.distance_transform_edt(~seen, return_distances=False, return_indices=True)
+        grid[1:, bare] = grid[1:, *nearest[:, bare]]
 
 
 def _block_centres() -> NDArray[np.float64]:
