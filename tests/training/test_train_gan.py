@@ -59,6 +59,17 @@ def test_a_resumed_gan_is_the_same_gan(shapes: ShapeData, tmp_path: Path) -> Non
         train_gan(shapes, tmp_path / "halting", replace(PLAN, r1=2.0), TINY)
 
 
+def test_time_before_a_kill_counts(shapes: ShapeData, tmp_path: Path) -> None:
+    ticks: list[tuple[int, float]] = []
+    train_gan(shapes, tmp_path, replace(PLAN, steps=1), TINY, tick=lambda step, share, _: ticks.append((step, share)))
+    assert ticks == [(1, 1.0)]
+    state = torch.load(tmp_path / "gan.pt", weights_only=True)
+    assert state["seconds"] > 0
+    torch.save({**state, "seconds": 100.0}, tmp_path / "gan.pt")
+    train_gan(shapes, tmp_path, replace(PLAN, seconds=50.0), TINY)
+    assert torch.load(tmp_path / "gan.pt", weights_only=True)["step"] == 1  # its time was over
+
+
 def test_the_decoder_is_sharpened_and_the_encoder_left_alone(shapes: ShapeData, tmp_path: Path) -> None:
     torch.manual_seed(0)
     plan = replace(PLAN, steps=2, r1_every=4)

@@ -14,6 +14,7 @@ from vrapp.generation.network_file import load_network, save_network
 from vrapp.models.gan import GanConfig, ShapeGenerator
 from vrapp.training.objects import ObjectTraining, bake_folder
 from vrapp.training.peers import Peers
+from vrapp.training.progress import Progress
 from vrapp.training.shape_data import cached_shapes
 from vrapp.training.split import split_of
 from vrapp.training.train_gan import GanTraining, train_gan
@@ -45,10 +46,8 @@ def train_object_gan(
     shapes = cached_shapes(work, baked, split["train"], categories)
     say(f"{len(shapes)} models to train on, on {plan.chosen_device()}")
 
-    def tell(step: int, told: dict[str, float]) -> None:
-        say(f"gan: step {step} " + " ".join(f"{name} {value:.4g}" for name, value in told.items()))
-
-    model = train_gan(shapes, work, plan, progress=tell)
+    shown = Progress(say, "gan")
+    model = train_gan(shapes, work, plan, None, shown, shown.tick)
     if not first:
         return model
     card = {"training_models": len(shapes), "split_hash": split["hash"], "categories": list(categories)}

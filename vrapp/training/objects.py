@@ -160,7 +160,8 @@ def _trained_vae(
     if not settings.adversarial:
         return vae
     sharpening = replace(settings.gan, seed=settings.seed, seconds=settings.seconds * gan)
-    return sharpen_decoder(vae, shapes, work, sharpening, plan.loss, Progress(say, "vae-gan"))[0]
+    shown = Progress(say, "vae-gan")
+    return sharpen_decoder(vae, shapes, work, sharpening, plan.loss, shown, shown.tick)[0]
 
 
 def _fit_prior(

@@ -30,6 +30,7 @@ from vrapp.training.shape_data import ShapeData
 
 SHARPENED = "vae-gan.pt"
 Progress = Callable[[int, dict[str, float]], None]
+Tick = Callable[[int, float, float], None]
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,7 @@ class AdversarialRun:
         self.for_critic = torch.optim.Adam(critic.parameters(), plan.critic_rate, betas=(0.0, 0.99))
         self.ema, self.step = Ema(maker.network, plan.ema), 0
         self.share = 0.0  # of the steps, or of the time, that is over
+        self.seconds = 0.0  # of training, those before a kill included
         self.history: list[list[float]] = []
 
     def state(self) -> dict[str, Any]:
@@ -175,7 +177,7 @@ class AdversarialRun:
             "maker": self.maker.network.state_dict(), "critic": self.critic.state_dict(),
             "for_maker": self.for_maker.state_dict(), "for_critic": self.for_critic.state_dict(),
             "ema": self.ema.shadow, "ema_steps": self.ema.steps, "step": self.step, "history": self.history,
-            "share": self.share, "settings": settings_of(self.plan),
+            "share": self.share, "seconds": self.seconds, "settings": settings_of(self.plan),
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -186,7 +188,7 @@ class AdversarialRun:
         self.for_critic.load_state_dict(state["for_critic"])
         self.ema.shadow = {name: value.to(self.device) for name, value in state["ema"].items()}
         self.ema.steps, self.step, self.history = state["ema_steps"], state["step"], state["history"]
-        self.share = state["share"]
+        self.share, self.seconds = state["share"], state["seconds"]
 
     @contextmanager
     def _precision(self) -> Iterator[None]:
@@ -243,9 +245,11 @@ def settings_of(plan: GanTraining) -> str:
 
 
 def train_adversarially(
-    run: AdversarialRun, shapes: ShapeData, file: Path, chances: Tensor, progress: Progress | None = None
-) -> None:
-    """Alternate the two until `plan.steps` or `plan.seconds`; goes on from `file` (.pt, with a .csv beside it).
+    run: AdversarialRun, shapes: ShapeData, file: Path, chances: Tensor, progress: Progress | None = None,
+    tick: Tick | None = None,
+) -> None:  # fmt: skip
+    """Alternate the two until `plan.steps` or `plan.seconds`, those before a kill included; goes on from `file`
+    (.pt, with a .csv beside it).  `progress` and `tick` as in `train_vae`.
 
     Every step's randomness is a function of (seed, step, rank).  Raises UsageError where the checkpoint is
     of a run with other settings.
@@ -259,18 +263,20 @@ def train_adversarially(
             run.restore(state)
     run.critic.train()
     run.maker.network.train()
-    started, stop = time.monotonic(), False
+    started, stop = time.monotonic() - run.seconds, run.seconds > plan.seconds > 0.0
     while run.step < plan.steps and not stop:
-        run.share = max(run.share, run.step / plan.steps, (time.monotonic() - started) / max(plan.seconds, 1e-9))
+        run.seconds = time.monotonic() - started
+        run.share = max(run.share, run.step / plan.steps, run.seconds / max(plan.seconds, 1e-9))
         run.maker.at(run.share, plan)
         batch = _draw(shapes, chances, run, peers)
         told = run.teach_critic(batch, peers)
-        late = time.monotonic() - started > plan.seconds
-        more, stop = run.teach_maker(batch, peers, late)
+        more, stop = run.teach_maker(batch, peers, time.monotonic() - started > plan.seconds)
         told |= more
         run.step += 1
+        if tick and peers.rank == 0:
+            tick(run.step, 1.0 if stop else max(min(run.share, 0.999), run.step / plan.steps), told["critic"])
         if (run.step % plan.check_every == 0 or run.step == plan.steps or stop) and peers.rank == 0:
-            told["seconds"] = time.monotonic() - started
+            run.seconds = told["seconds"] = time.monotonic() - started
             run.history.append([run.step, *told.values()])
             save_checkpoint(file, run.state())
             write_log(file.with_suffix(".csv"), ["step", *told], run.history)
@@ -293,6 +299,7 @@ def train_gan(
     plan: GanTraining,
     config: GanConfig | None = None,
     progress: Progress | None = None,
+    tick: Tick | None = None,
 ) -> ShapeGenerator:
     """A pure GAN of the given models, from `folder`/gan.pt where it was begun; the average, in eval mode."""
     torch.manual_seed(plan.seed)
@@ -300,7 +307,7 @@ def train_gan(
     maker = PureGan(config)
     critic = ShapeCritic(CriticConfig(len(shapes.categories), COARSE, plan.critic_width))
     run = AdversarialRun(maker, critic, plan)
-    train_adversarially(run, shapes, folder / "gan.pt", _chances(shapes), progress)
+    train_adversarially(run, shapes, folder / "gan.pt", _chances(shapes), progress, tick)
     model = ShapeGenerator(config)
     model.load_state_dict(run.ema.shadow)
     return model.eval()
@@ -313,6 +320,7 @@ def sharpen_decoder(
     plan: GanTraining,
     loss: VaeLossWeights | None = None,
     progress: Progress | None = None,
+    tick: Tick | None = None,
 ) -> tuple[ShapeVAE, ShapeCritic]:
     """The VAE with a decoder trained on against critics, and those; from `folder`/vae-gan.pt where it was begun.
 
@@ -321,7 +329,7 @@ def sharpen_decoder(
     torch.manual_seed(plan.seed)
     critic = ShapeCritic(CriticConfig(len(shapes.categories), width=plan.critic_width))
     run = AdversarialRun(VaeDecoder(vae, plan, loss), critic, plan)
-    train_adversarially(run, shapes, folder / SHARPENED, _chances(shapes), progress)
+    train_adversarially(run, shapes, folder / SHARPENED, _chances(shapes), progress, tick)
     vae.load_state_dict(run.ema.shadow)
     return vae.cpu().eval(), run.critic.cpu().eval()
 
