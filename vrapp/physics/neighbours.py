@@ -8,14 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vrapp.core import floats, maths
-from vrapp.core.maths import Array
+from vrapp.core import floats
 from vrapp.core.scene import ObjectState, SceneArrays, handle_of, slot_of
 
 _AHEAD_M = 0.4  # one look at all objects finds what is farther away by so much, and holds until it may be reached
 _LOOKS_FRAMES = 9  # at most: meanwhile others come to stand there
 
 _SLOT = 0xFFFFFFFF  # of a handle
+_RESTING = int(ObjectState.RESTING)
+_ONES, _POINT = np.ones(3, np.float32), [0.0, 0.0, 0.0]
 
 _Box = tuple[list[float], list[float]]  # middle and half extents, metres, world-aligned
 
@@ -72,22 +73,27 @@ class Neighbourhood:
         """Find whoever may come within reach before the next look, however the moving ones turn."""
         self._frames_left, self._handles = _LOOKS_FRAMES, list(handles)
         reached = [reach + _AHEAD_M for reach in reach_m]
-        still = arrays.slots_in(ObjectState.RESTING)
-        at, radius, own = arrays.position[still], arrays.radius[still], np.array(positions, np.float32)
-        limit = arrays.radius[[handle & _SLOT for handle in handles]] + np.array(reached, np.float32)
-        apart = at - own[:, None]
-        close = np.einsum("ank,ank->an", apart, apart) < (radius + limit[:, None]) ** 2
-        which = close.any(0).nonzero()[0]
-        middle, half = bounds(arrays, still[which])
-        boxed = (np.abs(middle - own[:, None]) - half).max(2) < limit[:, None]
-        known = [
-            _Still(handle_of(arrays, slot), slot, (of_middle, of_half))
-            for slot, of_middle, of_half in zip(still[which].tolist(), middle.tolist(), half.tolist(), strict=True)
-        ]
+        limit = [float(arrays.radius[h & _SLOT]) + far for h, far in zip(handles, reached, strict=True)]
+        close = np.zeros((len(handles), arrays.count), bool)
+        for row, position, far in zip(close, positions, limit, strict=True):
+            apart = arrays.position - np.array(position, np.float32)
+            apart *= apart
+            least = arrays.radius + np.float32(far)
+            np.less(apart @ _ONES, least * least, out=row)
+        close &= arrays.state == _RESTING
+        # Few are left, and numpy takes longer over the boxes of a few dozen than Python.
+        known = {
+            slot: _Still(handle_of(arrays, slot), slot, _bounds_of(arrays, slot))
+            for slot in np.flatnonzero(close.any(axis=0)).tolist()
+        }
         self._about = [
-            (position, reach, [known[k] for k in row.nonzero()[0] if known[k].handle != handle])
-            for position, reach, row, handle in zip(positions, reached, boxed & close[:, which], handles, strict=True)
-        ]
+            (positions[i], reached[i], [
+                other
+                for slot in close[i].nonzero()[0].tolist()
+                if (other := known[slot]).handle != handle and _gap((positions[i], _POINT), other.box) < limit[i]
+            ])
+            for i, handle in enumerate(handles)
+        ]  # fmt: skip
 
 
 def resting_on(arrays: SceneArrays, slot: int) -> list[int]:
@@ -105,17 +111,8 @@ def resting_on(arrays: SceneArrays, slot: int) -> list[int]:
     return found
 
 
-def bounds(arrays: SceneArrays, slots: np.ndarray) -> tuple[Array, Array]:
-    """World-aligned middles (n, 3) and half extents (n, 3), metres, at full growth."""
-    size, q = arrays.size[slots][:, None], arrays.orientation[slots]
-    lower, upper = arrays.box[slots, 0], arrays.box[slots, 1]
-    middle = arrays.position[slots] + maths.rotate(q, (lower + upper) / 2 * size)
-    turn = np.abs(maths.matrices_from(middle, q)[:, :3, :3])
-    return middle, np.einsum("nij,nj->ni", turn, (upper - lower) / 2 * size)
-
-
 def _bounds_of(arrays: SceneArrays, slot: int) -> _Box:
-    """``bounds`` of one object."""
+    """World-aligned middle and half extents, metres, of an object at full growth."""
     size = float(arrays.size[slot]) / 2
     columns = floats.axes(arrays.orientation[slot].tolist())
     lower, upper = arrays.box[slot].tolist()
@@ -135,4 +132,4 @@ def _gap(a: _Box, b: _Box) -> float:
 
 def _rests(arrays: SceneArrays, handle: int) -> bool:
     slot = slot_of(arrays, handle)
-    return slot is not None and int(arrays.state[slot]) == ObjectState.RESTING
+    return slot is not None and int(arrays.state[slot]) == _RESTING

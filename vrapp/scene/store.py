@@ -116,8 +116,9 @@ class SceneStore:
         """What adaptation and the panel want to know (core.scene.ObjectLookup)."""
         if not self.alive(handle):
             return None
-        s = self.slot(handle)
-        longest = float((self.box[s, 1] - self.box[s, 0]).max() * self.size[s])
+        s = handle & (1 << _SLOT_BITS) - 1
+        lower, upper = self.box[s].tolist()
+        longest = max(map(float.__sub__, upper, lower)) * float(self.size[s])
         return ObjectFacts(
             handle, int(self.request_id[s]), int(self.category[s]), self.latent[s].copy(), self.components[s].copy(),
             longest, bool(self.kept[s]),
