@@ -12,6 +12,8 @@ from typing import Protocol
 
 import numpy as np
 
+from vrapp.core.record import record
+
 NO_HANDLE = -1
 
 
@@ -82,7 +84,7 @@ def slot_of(arrays: SceneArrays, handle: int) -> int | None:
     return None if int(arrays.state[slot]) in _GONE else slot
 
 
-@dataclass(frozen=True)
+@record
 class ObjectFacts:
     """What the networks and the layout made of one object: what adaptation and the panel read.
 
