@@ -124,6 +124,7 @@ class Renderer:
         viewer = self._frame.viewer
         level = self._detail.choose(scene, draws, viewer, eyes[0].pixels_per_radian)
         self._shadow.place(self._frame, viewer, _ahead(eyes))
+        self._shadow.work_out(self.arena, draws, level)
         drawn = self._commands_for(eyes, draws, viewer, level)
         glyphs = glyphs_of(extras, draws.rows[draws.kept])
         self._frame.upload()
@@ -132,7 +133,7 @@ class Renderer:
         self._scenery.bake(self._programs, self._target.framebuffer)
         self._begin_state(len(eyes))
         with self._clock.stage("shadow"):
-            self._shadow.draw(self.arena, self.arena.vertex_array(self._programs["cast_shadow"], rows), draws, level)
+            self._shadow.draw(self.arena.vertex_array(self._programs["cast_shadow"], rows))
         self._draw_world(rows, buffer, len(drawn) - self.objects_drawn, draws.objects)
         self._draw_over(eyes, extras, glyphs)
         self._end_state()

@@ -40,6 +40,17 @@ class ShadowQuality:
     coarse: bool
 
 
+@dataclass(frozen=True)
+class _Casting:
+    """Of a frame: whether the atlas is cleared, what has come to rest, whether the atlas of what rests is copied, and
+    what is drawn over it; both as tile and commands."""
+
+    start_over: bool
+    resting: list[tuple[int, np.ndarray]]
+    redrawn: bool
+    moving: list[tuple[int, np.ndarray]]
+
+
 class SunShadow:
     """Draws the casters into the atlas and tells the frame block where they are."""
 
@@ -60,6 +71,7 @@ class SunShadow:
         self._held_of: tuple[int, object] = (0, None)  # how many rows, at which place
         self._near_objects = np.zeros(0, np.int64)
         self._moving_before = True
+        self._casting = _Casting(False, [], False, [])
 
     def place(self, frame: FrameBlock, viewer: Array, ahead: tuple[float, float]) -> None:
         """Centre the tiles around the viewer (3,), moved along the unit vector ``ahead`` (x and z)."""
@@ -94,26 +106,30 @@ class SunShadow:
         scale[:3, 3] = (tile[0] + tile[2]) / 2, 0.5, 0.5
         return scale @ m
 
-    def draw(self, arena: MeshArena, casters: Any, draws: DrawList, level: np.ndarray) -> None:
-        """Draw the casters of all tiles. ``casters``: the arena's vertex array for the program "cast_shadow"."""
-        if self._quality.coarse:
-            self._draw_moving(arena, casters, draws)
-        else:
-            self._framebuffer.use()  # ModernGL's clear returns to the framebuffer before, which may be gone
-            self._framebuffer.clear(depth=0.0)
-            self._draw(self._framebuffer, arena, casters, draws, np.arange(draws.count), level)
-
-    def _draw_moving(self, arena: MeshArena, casters: Any, draws: DrawList) -> None:
+    def work_out(self, arena: MeshArena, draws: DrawList, level: np.ndarray) -> None:
+        """Which casters `draw` draws, from the frame's rows and their levels (N,). Makes no GL call."""
+        if not self._quality.coarse:
+            self._casting = _Casting(True, [], True, self._tiles(arena, draws, np.arange(draws.count), level))
+            return
         changed = self._resting.update(draws, self._near(draws), self._centres.tobytes())
-        if changed.start_over:
-            self._kept_framebuffer.use()
-            self._kept_framebuffer.clear(depth=0.0)
-        self._draw(self._kept_framebuffer, arena, casters, draws, changed.now_resting)
-        moving = len(changed.moving) > 0
-        if moving or self._moving_before or changed.start_over or len(changed.now_resting):
+        resting = self._tiles(arena, draws, changed.now_resting)
+        moving = self._tiles(arena, draws, changed.moving)
+        redrawn = changed.start_over or self._moving_before or bool(resting or moving)
+        self._casting = _Casting(changed.start_over, resting, redrawn, moving)
+        self._moving_before = bool(moving)
+
+    def draw(self, casters: Any) -> None:
+        """Draw what was worked out. ``casters``: the arena's vertex array for the program "cast_shadow"."""
+        now = self._casting
+        coarse = self._quality.coarse
+        if now.start_over:  # ModernGL's clear returns to the framebuffer before, which may be gone: so it is used first
+            first = self._kept_framebuffer if coarse else self._framebuffer
+            first.use()
+            first.clear(depth=0.0)
+        self._draw(self._kept_framebuffer, casters, now.resting)
+        if coarse and now.redrawn:
             self._native.copy_texture(self._kept, self._atlas)
-            self._draw(self._framebuffer, arena, casters, draws, changed.moving)
-        self._moving_before = moving
+        self._draw(self._framebuffer, casters, now.moving)
 
     def _near(self, draws: DrawList) -> np.ndarray:
         """Rows to look at: those of which the last, largest tile held a part when the world or it last changed,
@@ -137,22 +153,28 @@ class SunShadow:
         inside &= draws.shown[which]
         return inside
 
-    def _draw(
-        self, into: Any, arena: MeshArena, casters: Any, draws: DrawList, which: np.ndarray,
-        level: np.ndarray | None = None,
-    ) -> None:  # fmt: skip
-        """Add the casters ``which`` (rows) to all tiles of an atlas; at the coarsest levels where none are given."""
-        if not len(which):
-            return
-        side = self._quality.tile_pixels
-        into.use()
-        for i, half in enumerate(self._quality.half_m):
+    def _tiles(
+        self, arena: MeshArena, draws: DrawList, which: np.ndarray, level: np.ndarray | None = None
+    ) -> list[tuple[int, np.ndarray]]:
+        """Of each tile that holds some of ``which`` (rows): its number and their commands; at the coarsest levels where
+        none are given."""
+        tiles = []
+        for i, half in enumerate(self._quality.half_m if len(which) else ()):
             chosen = which[self._inside(draws, which, self._centres[i], half)]
             if len(chosen):
-                into.viewport = (i * side, 0, side, side)
-                casters.program["cascade"].value = i
-                out = commands(arena, draws, chosen, _coarse(draws, chosen) if level is None else level[chosen], 1)
-                casters.render_indirect(self._commands.write(out), moderngl.TRIANGLES, len(out))
+                levels = _coarse(draws, chosen) if level is None else level[chosen]
+                tiles.append((i, commands(arena, draws, chosen, levels, 1)))
+        return tiles
+
+    def _draw(self, into: Any, casters: Any, tiles: list[tuple[int, np.ndarray]]) -> None:
+        """Add to the tiles of an atlas."""
+        side = self._quality.tile_pixels
+        if tiles:
+            into.use()
+        for i, out in tiles:
+            into.viewport = (i * side, 0, side, side)
+            casters.program["cascade"].value = i
+            casters.render_indirect(self._commands.write(out), moderngl.TRIANGLES, len(out))
 
     def use(self, unit: int) -> None:
         """Bind the atlas for comparison."""
