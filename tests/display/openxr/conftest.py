@@ -1,5 +1,6 @@
 """A simulated headset for every test here."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from sim_visit import Start, Visit
 
 from vrapp.core.clock import FixedClock
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the displays' common tests
 
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedRuntime]:
