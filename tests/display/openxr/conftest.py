@@ -14,6 +14,7 @@ from vrapp.core.clock import FixedClock
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the displays' common tests
 
+
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedRuntime]:
     """In place of the raw functions; fails the test on any call that a conformant program never makes."""
