@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,3 +60,15 @@ def test_it_is_ready_before_it_is_opened_and_shows_only_then(screen: str, monkey
     finally:
         tools.close()
         display.close()
+
+
+def test_without_the_panel_the_world_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Panel, "__init__", lambda self, window: 1 / 0)
+    said: list[str] = []
+    display: Any = SimpleNamespace(window=None, overlay=None)
+    parts: Any = SimpleNamespace(hud=SimpleNamespace(say=lambda text, now_s: said.append(text)))
+    tools = WindowTools(display)
+    tools.pressed(Button.PANEL, parts, 0.0)
+    display.overlay()
+    tools.close()
+    assert said == ["The developers' panel cannot be shown on this machine"]

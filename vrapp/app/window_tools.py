@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NO_PANEL = "The developers' panel cannot be shown on this machine"
+
 
 class WindowTools:
     """Owns the panel, which is drawn over the window's picture. It is made at the start: no frame has time for it.
@@ -26,10 +28,11 @@ class WindowTools:
 
     def __init__(self, display: Any) -> None:
         self._display = display
-        self._panel = panel = Panel(display.window)
+        self._panel = panel = _panel(display.window)
         self._shown = False
         self._loop: Loop | None = None
-        display.attach(panel, lambda: self._shown and panel.wants_mouse(), lambda: False)
+        if panel is not None:
+            display.attach(panel, lambda: self._shown and panel.wants_mouse(), lambda: False)
         self._drawn_s = time.perf_counter()
         display.overlay = self._draw
 
@@ -43,7 +46,9 @@ class WindowTools:
 
     def pressed(self, buttons: Button, parts: Parts, now_s: float) -> None:
         """F1 and F12."""
-        if buttons & Button.PANEL:
+        if buttons & Button.PANEL and self._panel is None:
+            parts.hud.say(_NO_PANEL, now_s)
+        elif buttons & Button.PANEL:
             self._shown = not self._shown
         if buttons & Button.SCREENSHOT:
             parts.hud.say(self._picture(parts), now_s)
@@ -60,7 +65,7 @@ class WindowTools:
         """The display's overlay: into the window's back buffer, after the world."""
         now_s = time.perf_counter()
         delta_s, self._drawn_s = now_s - self._drawn_s, now_s
-        if not self._shown or self._loop is None:
+        if not self._shown or self._loop is None or self._panel is None:
             return
         chosen = self._panel.draw(self._facts(self._loop), delta_s)
         if chosen is not None:
@@ -87,4 +92,14 @@ class WindowTools:
     def close(self) -> None:
         """Destroy the panel."""
         self._display.overlay = lambda: None
-        self._panel.close()
+        if self._panel is not None:
+            self._panel.close()
+
+
+def _panel(window: Any) -> Panel | None:
+    """The panel, or None: the world goes on without it."""
+    try:
+        return Panel(window)
+    except Exception as error:  # Dear ImGui's build, or its shaders on a driver that nobody has tried
+        log.warning("%s: %s: %s", _NO_PANEL, type(error).__name__, str(error).splitlines()[:1])
+        return None
