@@ -54,8 +54,9 @@ def main(words):
     if words[:1] == ["check-gl"]:
         return check_gl()
     testing = words[:1] == ["test"]
+    learning = words[:2] in (["train", "objects"], ["evaluate", "objects"])
     try:
-        set_up("test" if testing else "")
+        set_up("test" if testing else "train" if learning else "")
     except SetupError as e:
         say(str(e))
         return 2

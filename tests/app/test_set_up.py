@@ -96,6 +96,27 @@ def test_extras_are_remembered(start: ModuleType, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "extra"),
+    [
+        (["test", "-k", "x"], "test"), (["train", "objects"], "train"), (["evaluate", "objects"], "train"),
+        (["train", "dense"], ""), ([], ""),
+    ],
+)  # fmt: skip
+def test_a_command_brings_what_it_needs(
+    start: ModuleType, monkeypatch: pytest.MonkeyPatch, words: list[str], extra: str
+) -> None:
+    asked: list[str] = []
+
+    def set_up(extra: str) -> None:
+        asked.append(extra)
+        raise start.SetupError("enough")
+
+    monkeypatch.setattr(start, "set_up", set_up)
+    assert start.main(words) == 2
+    assert asked == [extra]
+
+
+@pytest.mark.parametrize(
     ("line", "told"),
     [
         ("  Downloading torch-2.13.0-cp311-cp311-linux_x86_64.whl.metadata (29 kB)", None),
