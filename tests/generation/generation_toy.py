@@ -29,6 +29,7 @@ class ToyModel:
     gate: dict[str, Any] = field(default_factory=dict)
     projections: int = 0
     critic: Any = None
+    denoiser: Any = None
 
 
 def axes(resolution: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

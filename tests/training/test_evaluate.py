@@ -16,13 +16,15 @@ from vrapp.training.evaluate import EvaluationPlan, evaluate_objects
 from vrapp.training.object_gan import save_object_gan
 from vrapp.training.objects import ObjectTraining, train_objects
 from vrapp.training.recognition import ClassifierTraining
+from vrapp.training.train_denoiser import DenoiserTraining
 from vrapp.training.train_prior import PriorTraining
 from vrapp.training.train_vae import VaeTraining
 
 TINY = VaeConfig(encoder=(16, 16, 16), decoder=(16, 16, 16), blocks=(1, 1, 1), head=16)
 SETTINGS = ObjectTraining(
-    processes=0, variants=1, prior_width=32, prior_layers=1,
+    processes=0, variants=1, prior_width=32, prior_layers=1, denoiser_width=32, denoiser_layers=1,
     vae=VaeTraining(steps=2, batch=2, check_every=2, model=TINY), prior=PriorTraining(steps=2, batch=4),
+    denoiser=DenoiserTraining(steps=2, batch=4),
 )  # fmt: skip
 NAMES = (
     "iou", "one_nna", "one_nna_oracle", "one_nna_shown", "cov", "cov_oracle", "novelty", "novelty_shown",
@@ -74,8 +76,13 @@ def test_every_promised_number_is_there(trained: Path, tmp_path: Path) -> None:
     assert rows["twin"]["iou"] == rows["ours"]["iou"]
     assert rows["oracle (training models)"]["novelty"] < 0.9  # the training models are near themselves
     split = json.loads((trained / "own.training" / "split.json").read_text())
-    assert sum(row["models"] for row in found["categories"].values()) == len(split["test"])
-    assert all(0 <= row["iou"] <= 1 for row in found["categories"].values())
+    categories = found["categories"]["ours"]
+    assert sum(row["models"] for row in categories.values()) == len(split["test"])
+    assert all(0 <= row["iou"] <= 1 for row in categories.values())
+    for model, told in found["categories"].items():
+        assert sum(row.get("samples", 0) for row in told.values()) == 4
+        weighed = sum(row["cov"] * row["samples"] for row in told.values() if "samples" in row) / 4
+        assert weighed == pytest.approx(rows[model]["cov"])
     sheets = {path.stem for path in (tmp_path / "sheets").glob("*.png")}
     assert sheets >= {"data", "reconstructions", "samples", "nearest", "along"}
 

@@ -6,6 +6,7 @@ from scipy.spatial import cKDTree
 
 from vrapp.generation.components import is_closed
 from vrapp.training.metrics import (
+    Clouds,
     chamfer_matrix,
     chamfer_within,
     covered,
@@ -108,3 +109,25 @@ def test_novelty_has_an_interval_that_shrinks_with_the_set() -> None:
 
 def test_a_reference_is_covered_when_a_sample_is_nearest_to_it() -> None:
     assert covered(np.array([[1.0, 2.0, 3.0], [2.0, 1.0, 0.5], [0.1, 1.0, 1.0]])).tolist() == [1.0, 0.0, 1.0]
+
+
+def test_the_nearest_of_clouds_are_those_of_the_full_matrix() -> None:
+    rng = np.random.default_rng(4)
+    shapes = rng.random((40, 1, 3))
+    first, second = ((rng.random((40, 400, 3)) * shapes).astype(np.float32) for _ in range(2))
+    across, within = Clouds(first).nearest(Clouds(second)), Clouds(first)
+    full = chamfer_matrix(first, second)
+    assert np.isinf(across).mean() > 0.4  # most pairs are looked at coarsely only
+    assert np.allclose(across[np.isfinite(across)], full[np.isfinite(across)], rtol=1e-3, atol=1e-6)
+    assert np.allclose(across.min(0), full.min(0), rtol=1e-3)
+    assert np.allclose(across.min(1), full.min(1), rtol=1e-3)
+    own = within.nearest(within)
+    expected = chamfer_within(first)
+    np.fill_diagonal(expected, np.inf)
+    assert np.isinf(np.diag(own)).all()
+    assert np.allclose(own.min(1), expected.min(1), rtol=1e-3)
+
+
+def test_sets_smaller_than_the_number_of_candidates_are_measured_whole() -> None:
+    clouds = Clouds(np.random.default_rng(5).random((3, 40, 3)).astype(np.float32))
+    assert np.isfinite(clouds.nearest(clouds)).sum() == 6

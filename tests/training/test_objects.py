@@ -21,14 +21,16 @@ from vrapp.training.objects import ObjectTraining, train_objects
 from vrapp.training.shape_data import cached_shapes, load_shapes
 from vrapp.training.sources import ObjectSource, list_objects
 from vrapp.training.split import make_split
+from vrapp.training.train_denoiser import DenoiserTraining
 from vrapp.training.train_gan import GanTraining
 from vrapp.training.train_prior import LatentSet, PriorTraining, train_prior
 from vrapp.training.train_vae import VaeTraining, learning_rate, train_vae
 
 TINY = VaeConfig(encoder=(16, 16, 16), decoder=(16, 16, 16), blocks=(1, 1, 1), head=16)
 SETTINGS = ObjectTraining(
-    processes=0, variants=2, prior_width=32, prior_layers=1,
+    processes=0, variants=2, prior_width=32, prior_layers=1, denoiser_width=32, denoiser_layers=1,
     vae=VaeTraining(steps=3, batch=2, check_every=2, model=TINY), prior=PriorTraining(steps=3, batch=4),
+    denoiser=DenoiserTraining(steps=3, batch=4),
 )  # fmt: skip
 
 

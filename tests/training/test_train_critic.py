@@ -46,11 +46,9 @@ class Boxes:
         return torch.nn.functional.interpolate(small, scale_factor=2), None
 
 
-class Thinner:
-    """A prior whose draws of category 1 are flatter than its models; those of category 0 are alike."""
-
-    def sample(self, category: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
-        return latents(category, 4.0 - 2.5 * category, uniforms.flatten(1)[:, 0])
+def thinner(category: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Draws of category 1 are flatter than its models; those of category 0 are alike."""
+    return latents(category, 4.0 - 2.5 * category, uniforms.flatten(1)[:, 0])
 
 
 def latents(category: torch.Tensor, flat: torch.Tensor, draw: torch.Tensor) -> torch.Tensor:
@@ -66,7 +64,7 @@ def test_it_tells_draws_from_models_where_they_differ_and_only_there() -> None:
         labels = torch.arange(count) % 2
         return latents(labels, torch.full((count,), 4.0), torch.rand(count, generator=rng))[:, None], labels
 
-    judged = train_critic(Boxes(), Thinner(), 0, models(160), models(60), 2, CriticTraining(passes=20, batch=16))
+    judged = train_critic(Boxes(), thinner, 0, models(160), models(60), 2, CriticTraining(passes=20, batch=16))
     assert 0.8 < judged.auc < 0.95  # of four kinds of pairs one cannot be told: 7/8
     assert 0.4 < judged.draws_refused < 0.75  # all of one category
     critic = judged.critic
@@ -79,7 +77,7 @@ def test_it_looks_at_no_more_models_than_there_is_time_for() -> None:
     assert _count_within(math.inf, Boxes(), 0, some, 5) == 40
     assert _count_within(0.0, Boxes(), 0, some, 5) == 8  # a pass
     known = (some, torch.arange(40) % 2)
-    judged = train_critic(Boxes(), Thinner(), 0, known, known, 2, CriticTraining(seconds=0.0))
+    judged = train_critic(Boxes(), thinner, 0, known, known, 2, CriticTraining(seconds=0.0))
     assert math.isfinite(judged.threshold)
 
 
@@ -89,6 +87,6 @@ def test_where_every_draw_can_be_told_half_of_them_pass_all_the_same() -> None:
         :, None
     ]
     plan = CriticTraining(passes=20, batch=16)
-    judged = train_critic(Boxes(), Thinner(), 0, (models, labels), (models, labels), 2, plan)
+    judged = train_critic(Boxes(), thinner, 0, (models, labels), (models, labels), 2, plan)
     assert judged.auc > 0.95
     assert judged.draws_refused <= 0.5

@@ -138,6 +138,8 @@ def evaluate(words: Sequence[str]) -> int:
     parser.add_argument("--split", metavar="FILE", type=input_file("--split"), help=split)
     sheets = "draw data, reconstructions, samples, neighbours and interpolations there"
     parser.add_argument("--sheets", metavar="DIR", type=folder, help=sheets)
+    count = "test models, and as many samples, in each row of the table (all)"
+    parser.add_argument("--count", metavar="N", type=whole("--count", 2, 1_000_000), help=count)
     _add_seed_and_weights(parser)
     found = parser.parse(rest)
     if found.json:
@@ -147,7 +149,9 @@ def evaluate(words: Sequence[str]) -> int:
     _log_to_stderr()
     from vrapp.training import evaluate as evaluate_module
 
-    return evaluate_module.run(found.data, found.weights, found.json, found.seed, found.also, found.sheets, found.split)
+    return evaluate_module.run(
+        found.data, found.weights, found.json, found.seed, found.also, found.sheets, found.split, found.count
+    )
 
 
 def _train_dense(words: Sequence[str]) -> int:

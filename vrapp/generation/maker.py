@@ -25,6 +25,7 @@ MAX_ATTEMPTS = ATTEMPTS[-1].stop
 HULL_POINTS = 48
 _TOKENS, _TOKEN_WIDTH = 64, LATENT_SHAPE[0]
 _BELOW_ONE = 1.0 - 2.0**-24
+_OF_NOISE = 0x4015E  # keys the denoiser's noise apart from the draws
 _DRAWS_NEAR = 6  # candidates, at least, where a latent is asked to be near another
 
 
@@ -43,6 +44,19 @@ class Critic(Protocol):
 
     def __call__(self, distance: Tensor, category: Tensor) -> Tensor:
         """Distances (B, 1, 64³) and categories (B,) int64 → logits (B,)."""
+
+
+class Denoiser(Protocol):
+    """What is used here of ``models.denoiser.LatentDenoiser``; latents and noise (B, 11, 4, 4, 4), categories (B,)."""
+
+    def strength_at(self, temperature: float) -> float:
+        """How much noise is mixed in."""
+
+    def refined(self, latent: Tensor, category: Tensor, noise: Tensor, strength: float) -> Tensor:
+        """The latents that become of drafts and noise."""
+
+    def noise_of(self, refined: Tensor, latent: Tensor, category: Tensor, strength: float) -> Tensor:
+        """The noise that makes ``refined`` of the drafts ``latent``."""
 
 
 class Model(Protocol):
@@ -83,6 +97,10 @@ class Model(Protocol):
     @property
     def critic(self) -> Critic | None:
         """Says how plausible a shape is for its category, if the weights have one."""
+
+    @property
+    def denoiser(self) -> Denoiser | None:
+        """Makes one shape of what the prior has pieced together, if the weights have one."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +161,7 @@ class ObjectMaker:
         """For each attempt at a request its latent, as an object without a mesh."""
         nothing = Mesh((), np.zeros((2, 3), np.float32), np.zeros((0, 3), np.float32))
         for (request, attempt), first in zip(attempts, self._draw(attempts), strict=True):
-            latent = self._pipeline.projected(first, self._model.projections)
+            latent = self._completed(first, request, attempt)
             drawn = GeneratedObject(
                 request.request_id, request.steering.category, latent, self.project(latent), nothing, "", attempt + 1
             )
@@ -167,14 +185,38 @@ class ObjectMaker:
         category = request.steering.category
         for attempts in ATTEMPTS:
             latents = self._draw([(request, attempt) for attempt in attempts]) if rejected else [first]
-            for drawn in latents:
-                latent = self._pipeline.projected(drawn, self._model.projections)
+            for attempt, drawn in zip(attempts, latents, strict=True):
+                latent = self._completed(drawn, request, attempt)
                 mesh = self.mesh(latent, self._limits[category], category=category)
                 if isinstance(mesh, Reason):
                     rejected.append(mesh)
                     continue
                 return Made(self._shown(request, latent, mesh, len(rejected) + 1), tuple(rejected))
         return Made(None, tuple(rejected))
+
+    @torch.inference_mode()
+    def _completed(self, draft: np.ndarray, request: GenerationRequest, attempt: int) -> np.ndarray:
+        """The latent (704,) that is shown of a draft of the prior: refined, and projected.
+
+        Noise is correlated with that which would make the latent that is asked for, as ``_uniforms`` are.
+        """
+        denoiser, steering, latent = self._model.denoiser, request.steering, draft
+        if denoiser is not None and (strength := denoiser.strength_at(steering.temperature)) > 0:
+            category = torch.tensor([steering.category], device=self._device)
+            start = self._latents(draft)
+            draws = rng.generator(request.seed, request.request_id, attempt, _OF_NOISE)
+            noise = self._latents(draws.standard_normal(LATENT_DIM, np.float32))
+            if steering.near is not None:
+                share = min(max(steering.nearness, 0.0), 1.0)
+                known = denoiser.noise_of(self._latents(steering.near), start, category, strength)
+                noise = share * known + (1.0 - share**2) ** 0.5 * noise
+            refined = denoiser.refined(start, category, noise, strength)
+            latent = refined.reshape(LATENT_DIM).float().cpu().numpy()
+        return self._pipeline.projected(latent, self._model.projections)
+
+    def _latents(self, flat: np.ndarray) -> Tensor:
+        """(704,) as (1, 11, 4, 4, 4) on the device."""
+        return torch.from_numpy(np.asarray(flat, np.float32).reshape(1, *LATENT_SHAPE)).to(self._device)
 
     def project(self, latents: np.ndarray) -> np.ndarray:
         """(…, 704) → (…, k) float32: the exposed components."""
@@ -213,7 +255,7 @@ class ObjectMaker:
         fresh = torch.from_numpy(draws.random((count, _TOKENS, _TOKEN_WIDTH), np.float32)).to(self._device)
         if steering.near is None:
             return fresh
-        near = torch.from_numpy(np.asarray(steering.near, np.float32).reshape(1, *LATENT_SHAPE)).to(self._device)
+        near = self._latents(steering.near)
         category = torch.tensor([steering.category], device=self._device)
         known = self._prior.uniforms_of(near, category, steering.temperature)
         share = min(max(steering.nearness, 0.0), 1.0)

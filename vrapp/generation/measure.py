@@ -33,6 +33,8 @@ class Pipelines:
         self._model = load_weights(weights)
         self._model.vae.to(self.device)
         self._model.prior.to(self.device)
+        if self._model.denoiser is not None:
+            self._model.denoiser.to(self.device)
         self._maker = ObjectMaker(self._model, self.device)
         self._quick = with_onednn(self._model.vae) if self.device.type == "cpu" else self._model.vae
         self._shaper = cuda_shaper(self._model, ctx) if self.device.type == "cuda" else None

@@ -1,8 +1,9 @@
 """Weights of the object generator: one safetensors file, read and written without pickle.
 
-Tensors: `vae.*`, `prior.*`, perhaps `critic.*`, `latent_mean` (704,), `latent_basis` (6, 704).  Metadata (strings, as
-the format asks): `schema`, `sha256` of all tensors, and `description`, a JSON object with the networks' settings, the
-categories, sampling defaults, the gate's thresholds and the card (training data, split, figures).
+Tensors: `vae.*`, `prior.*`, perhaps `denoiser.*` and `critic.*`, `latent_mean` (704,), `latent_basis` (6, 704).
+Metadata (strings, as the format asks): `schema`, `sha256` of all tensors, and `description`, a JSON object with the
+networks' settings, the categories, sampling defaults, the gate's thresholds and the card (training data, split,
+figures).
 `describe_weights` never imports torch.
 """
 
@@ -25,6 +26,7 @@ from vrapp.core.mesh import LATENT_DIM
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vrapp.models.denoiser import LatentDenoiser
     from vrapp.models.mixture import LatentMixture
     from vrapp.models.plausibility import PlausibilityCritic
     from vrapp.models.prior import LatentPrior
@@ -65,10 +67,14 @@ class ObjectModel:
     gate: dict[str, Any]
     projections: int  # of a draw (`ShapeVAE.projected`) before it is decoded
     critic: PlausibilityCritic | None = None  # whose threshold is in `gate`
+    denoiser: LatentDenoiser | None = None  # of what the prior draws, before the projections
 
     def draw(self, category: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
         """Latents (B, 11, 4, 4, 4) of category (B,) int64 and uniforms (B, 64, 11) in [0, 1), as they are decoded."""
-        return self.vae.projected(self.prior.sample(category, uniforms, temperature), self.projections)
+        latent = self.prior.sample(category, uniforms, temperature)
+        if self.denoiser is not None:
+            latent = self.denoiser.refined_by(latent, category, uniforms, temperature)
+        return self.vae.projected(latent, self.projections)
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,7 @@ def save_weights(
     gate: Mapping[str, Any],
     sampling: Mapping[str, float],
     critic: PlausibilityCritic | None = None,
+    denoiser: LatentDenoiser | None = None,
 ) -> str:
     """Write everything, networks as float16; returns the file's ``weights_hash``.
 
@@ -101,18 +108,18 @@ def save_weights(
         "latent_mean": np.ascontiguousarray(latent_mean, np.float32),
         "latent_basis": np.ascontiguousarray(latent_basis, np.float32),
     }
-    networks: dict[str, Any] = {"vae": vae, "prior": prior} | ({"critic": critic} if critic else {})
+    networks: dict[str, Any] = {"vae": vae, "prior": prior}
+    networks |= {name: part for name, part in (("critic", critic), ("denoiser", denoiser)) if part is not None}
     for prefix, network in networks.items():
         for name, value in network.state_dict().items():
             kind = np.float32 if name in ("edges", "centres") else np.float16
             tensors[f"{prefix}.{name}"] = np.ascontiguousarray(value.detach().cpu().float().numpy(), kind)
     digest = _digest({name: (array.shape, array.tobytes()) for name, array in tensors.items()})
     description = {
-        "vae": vae.config.as_dict(), "prior": prior.config.as_dict(),
+        **{name: network.config.as_dict() for name, network in networks.items()},
         "prior_kind": "mixture" if type(prior).__name__ == "LatentMixture" else "autoregressive",
         "categories": list(categories),
         "sampling": dict(sampling), "gate": dict(gate), "card": dict(card),
-        **({"critic": critic.config.as_dict()} if critic else {}),
     }  # fmt: skip
     metadata = {"schema": SCHEMA, "sha256": digest, "description": json.dumps(description, sort_keys=True)}
     try:
@@ -165,22 +172,23 @@ def load_weights(path: Path) -> ObjectModel:
     path = Path(path)
     known, description, entries, raw = _verified(path)
     try:
-        vae, prior, critic = _networks(description, entries, raw)
+        vae, prior, critic, denoiser = _networks(description, entries, raw)
         projections = max(0, int(description["sampling"].get("projections", 0)))
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0][:120]
         raise WeightsError(f"The weights {path} do not fit their networks ({reason}); {_REMEDY}.") from error
     return ObjectModel(
         vae, prior, known.categories, known.card, known.weights_hash, known.latent_mean, known.latent_basis,
-        known.gate, projections, critic,
+        known.gate, projections, critic, denoiser,
     )  # fmt: skip
 
 
 def _networks(
     description: dict[str, Any], entries: dict[str, _Entry], raw: bytes
-) -> tuple[ShapeVAE, Prior, PlausibilityCritic | None]:
+) -> tuple[ShapeVAE, Prior, PlausibilityCritic | None, LatentDenoiser | None]:
     import torch
 
+    from vrapp.models.denoiser import DenoiserConfig, LatentDenoiser
     from vrapp.models.mixture import LatentMixture, MixtureConfig
     from vrapp.models.plausibility import PlausibilityConfig, PlausibilityCritic
     from vrapp.models.prior import LatentPrior, PriorConfig
@@ -196,7 +204,8 @@ def _networks(
     if prior.config.categories != len(description["categories"]):
         raise ValueError("the prior's number of categories differs")
     critic = PlausibilityCritic(PlausibilityConfig(**description["critic"])) if "critic" in description else None
-    for prefix, network in (("vae.", vae), ("prior.", prior), ("critic.", critic)):
+    denoiser = LatentDenoiser(DenoiserConfig(**description["denoiser"])) if "denoiser" in description else None
+    for prefix, network in (("vae.", vae), ("prior.", prior), ("critic.", critic), ("denoiser.", denoiser)):
         if network is None:
             continue
         state = {}
@@ -211,7 +220,7 @@ def _networks(
     vae.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     sampling = {key: float(value) for key, value in description["sampling"].items() if key != "projections"}
     prior.set_sampling(**sampling)
-    return vae, prior, critic
+    return vae, prior, critic, denoiser
 
 
 def _read_header(path: Path) -> tuple[dict[str, str], dict[str, _Entry], int]:

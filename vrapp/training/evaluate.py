@@ -27,20 +27,18 @@ from vrapp.core.errors import InputFileError, OutputError, WeightsError
 from vrapp.generation.components import is_closed
 from vrapp.generation.surface import extract
 from vrapp.generation.weights import ObjectModel, load_weights
-from vrapp.training import contenders, metrics
+from vrapp.training import contenders
 from vrapp.training.baselines import fit_pca
 from vrapp.training.contenders import Contender, Drawn, ShownObjects
 from vrapp.training.export_model import piece_count
-from vrapp.training.metrics import Points
 from vrapp.training.model_sheets import write_sheets
 from vrapp.training.objects import ObjectTraining, bake_folder
 from vrapp.training.recognition import ClassifierTraining, Recogniser
 from vrapp.training.reconstruction import Code, Reconstruction, reconstruct, surfaces
+from vrapp.training.set_figures import ComparedSet, SetComparison
 from vrapp.training.shape_data import ShapeData, cached_shapes
 from vrapp.training.split import split_of
-from vrapp.training.surface_points import field_points
 
-POINTS = 512
 MESHES = 60  # of a row, looked at for holes
 OURS, SHOWN, UNLEARNED = "ours", "ours, as shown", "the same VAE, N(0, I)"
 ORACLE, PCA = "oracle (training models)", "PCA + mixture"
@@ -57,10 +55,10 @@ class EvaluationData:
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """What is compared: `count` test models with as many samples, the further files `also`, one row each;
+    """What is compared: `count` test models (or all) with as many samples, the further files `also`, one row each;
     `sheets` is the folder for pictures of `tiles` shapes each."""
 
-    count: int = 200
+    count: int = 10**9
     seed: int = 0
     also: tuple[Path, ...] = ()
     sheets: Path | None = None
@@ -70,13 +68,13 @@ class EvaluationPlan:
 
 def run(
     data_dir: Path | None, weights: Path | None, json_path: Path | None, seed: int | None = None,
-    also: Sequence[Path] = (), sheets: Path | None = None, split: Path | None = None,
+    also: Sequence[Path] = (), sheets: Path | None = None, split: Path | None = None, count: int | None = None,
 ) -> int:  # fmt: skip
     """The command: print the table, write the JSON and the pictures; 0."""
     # Thousands of small products: where another program has a core, two threads wait for each other at each of them
     # (measured: 252 s for the references, 55 s with one thread).
     torch.set_num_threads(1)
-    plan = EvaluationPlan(seed=seed or 0, also=tuple(also), sheets=sheets)
+    plan = EvaluationPlan(count or EvaluationPlan.count, seed or 0, tuple(also), sheets)
     found = evaluate_objects(weights, data_dir, split_file=split, plan=plan)
     for row in found["rows"]:
         print(_line(row))
@@ -133,7 +131,7 @@ def evaluate_objects(
     summary |= {"seconds": time.monotonic() - started}
     return {
         **_header(), "weights": model.weights_hash, "rows": rows, "summary": summary,
-        "categories": _by_category(table.reconstructed[str(compared[0].code_hash)], data.test),
+        "categories": table.by_category,
     }  # fmt: skip
 
 
@@ -160,23 +158,46 @@ class Table:
         self._data, self._plan, seed = data, plan, plan.seed
         picked = _stratified(data.test.category, min(plan.count, len(data.test)), seed)
         self._labels = data.test.category[picked]
-        self._references = _points(data.test.distance[picked], seed)
-        self._between = metrics.chamfer_within(self._references)
-        self._pool = _points(data.train.distance, seed + 4)
-        self._test_nearest = metrics.nearest_distance(self._references, self._pool)
+        self._sets = SetComparison(data.test.distance[picked], self._labels, data.train.distance, seed)
         self._surfaces = surfaces(data.test, seed)
         self.recogniser = Recogniser(data.train, data.test, data.work, plan.judge)
         self.reconstructed: dict[str, Reconstruction] = {}
+        self.by_category: dict[str, dict[str, dict[str, float]]] = {}  # by contender
 
     def row(self, contender: Contender) -> dict[str, Any]:
-        """All figures of one contender."""
+        """All figures of one contender; ``by_category`` gets those of each category."""
         drawn = contender.draw(self._labels, self._plan.seed)
-        row = {"model": contender.name, **self._set_figures(drawn), **_wholeness(drawn)}
+        compared, whole = self._sets.compare(drawn.distance), one_piece(drawn)
+        row = {"model": contender.name, **compared.figures()}
+        row |= {"one_piece_share": float(whole.mean()), "closed_share": closed_share(drawn)}
+        named = None
         if drawn.look is not None:
-            row |= self.recogniser.figures(drawn.distance, drawn.look, self._labels)
+            figures, named = self.recogniser.figures(drawn.distance, drawn.look, self._labels)
+            row |= figures
+        back = None
         if contender.code is not None:
-            row |= self._reconstructed(contender.code, contender.code_hash or contender.name).figures()
+            back = self._reconstructed(contender.code, contender.code_hash or contender.name)
+            row |= back.figures()
+        self.by_category[contender.name] = self._by_category(compared, whole, named, back)
         return row | {"decode_ms": contender.decode_ms(), "megabytes": contender.megabytes}
+
+    def _by_category(
+        self, compared: ComparedSet, whole: NDArray[np.bool_], named: NDArray[np.bool_] | None,
+        back: Reconstruction | None,
+    ) -> dict[str, dict[str, float]]:  # fmt: skip
+        """Of each category with test models: how many of these were drawn beside, how many came back, and figures."""
+        found: dict[str, dict[str, float]] = {}
+        for number, name in enumerate(self._data.test.categories):
+            chosen, test = (self._labels == number).numpy(), (self._data.test.category == number).numpy()
+            if chosen.any():
+                found[name] = {"samples": int(chosen.sum()), **compared.of_category(number)}
+                found[name]["one_piece_share"] = float(whole[chosen].mean())
+                if named is not None:
+                    found[name]["named"] = float(named[chosen].mean())
+            if back is not None and test.any():
+                found.setdefault(name, {})["models"] = int(test.sum())
+                found[name] |= back.figures(test)
+        return found
 
     def _reconstructed(self, code: Code, key: str) -> Reconstruction:
         """Of all test models; the same for the same key."""
@@ -184,34 +205,20 @@ class Table:
             self.reconstructed[key] = reconstruct(code, self._data.test, self._plan.seed, self._surfaces)
         return self.reconstructed[key]
 
-    def _set_figures(self, drawn: Drawn) -> dict[str, float]:
-        """MMD and COV with bootstrap standard errors; 1-NNA and novelty with 95 % intervals."""
-        samples = _points(drawn.distance, self._plan.seed + 1)
-        across = metrics.chamfer_matrix(samples, self._references)
-        within = metrics.chamfer_within(samples)
-        scores = metrics.set_scores(across, within, self._between)
-        low, high = metrics.one_nna_interval(*metrics.one_nn_told(across, within, self._between))
-        nearest = metrics.nearest_distance(samples, self._pool)
-        least, most = metrics.novelty_interval(nearest, self._test_nearest)
-        return {
-            "mmd": scores.mmd, "mmd_error": metrics.mean_and_error(across.min(0))[1],
-            "cov": scores.cov, "cov_error": metrics.mean_and_error(metrics.covered(across))[1],
-            "one_nna": scores.one_nna, "one_nna_low": low, "one_nna_high": high,
-            "one_nna_samples": scores.one_nna_samples, "one_nna_references": scores.one_nna_references,
-            "novelty": metrics.novelty(nearest, self._test_nearest), "novelty_low": least, "novelty_high": most,
-        }  # fmt: skip
+
+def one_piece(drawn: Drawn) -> NDArray[np.bool_]:
+    """(B,) which shapes are in one piece."""
+    return np.array([piece_count(field) == 1 for field in drawn.distance[:, 0].numpy()])
 
 
 @torch.no_grad()
-def _wholeness(drawn: Drawn) -> dict[str, float]:
-    """Share of shapes in one piece, and of closed meshes among some, as the world extracts them before any gate."""
-    fields: NDArray[np.float32] = drawn.distance[:, 0].numpy()
-    some = torch.linspace(0, len(fields) - 1, min(MESHES, len(fields))).long()
+def closed_share(drawn: Drawn) -> float:
+    """Share of closed meshes among some, as the world extracts them before any gate."""
+    some = torch.linspace(0, len(drawn.distance) - 1, min(MESHES, len(drawn.distance))).long()
     closed = []
     for grid in contenders.with_looks(Drawn(drawn.distance[some], None)):
         closed.append(is_closed(extract([grid[0]], grid[1:])[0].level().indices))
-    one_piece = [piece_count(field) == 1 for field in fields]
-    return {"one_piece_share": float(np.mean(one_piece)), "closed_share": float(np.mean(closed))}
+    return float(np.mean(closed))
 
 
 def evaluation_data(
@@ -249,26 +256,6 @@ def _stratified(category: Tensor, count: int, seed: int) -> Tensor:
     rng = np.random.default_rng(seed)
     order = np.lexsort((rng.random(len(category)), category.numpy()))
     return torch.from_numpy(np.sort(order[np.linspace(0, len(order) - 1, count).round().astype(int)]))
-
-
-def _points(distance: Tensor, seed: int) -> Points:
-    """(N, 512, 3) surface points of distance fields (N, [1,] 64³), uint8 or float."""
-    fields = distance.reshape(-1, 64, 64, 64)
-    found = []
-    for number, field in enumerate(fields):
-        values = field.float() / 127.5 - 1.0 if field.dtype == torch.uint8 else field.float()
-        found.append(field_points(values.numpy(), POINTS, seed * 100_003 + number))
-    return np.stack(found)
-
-
-def _by_category(found: Reconstruction, test: ShapeData) -> dict[str, dict[str, float]]:
-    """Reconstruction figures of each category, and how many test models they are of."""
-    told = {}
-    for number, name in enumerate(test.categories):
-        chosen = (test.category == number).numpy()
-        if chosen.any():
-            told[name] = {"models": int(chosen.sum()), **found.figures(chosen)}
-    return told
 
 
 def _header() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from vrapp.generation.components import handles, without_debris
 from vrapp.generation.surface import extract
 from vrapp.generation.weights import save_weights
+from vrapp.models.denoiser import LatentDenoiser
 from vrapp.models.mixture import LatentMixture
 from vrapp.models.prior import LatentPrior
 from vrapp.models.vae import ShapeVAE
@@ -104,6 +105,7 @@ def export_weights(
     card: dict[str, Any],
     sampling: dict[str, float],
     judged: JudgedCritic | None = None,
+    denoiser: LatentDenoiser | None = None,
 ) -> str:
     """Write the weights file of a VAE that gives the training models these means (N, 11, 4, 4, 4); returns its hash."""
     mean, basis = latent_basis(means)
@@ -112,7 +114,7 @@ def export_weights(
         gate["default"]["plausibility_least"] = judged.threshold
         card = card | {"critic": {"auc": round(judged.auc, 3), "draws_refused": round(judged.draws_refused, 3)}}
     critic = judged.critic if judged else None
-    return save_weights(out, vae, prior, shapes.categories, mean, basis, card, gate, sampling, critic)
+    return save_weights(out, vae, prior, shapes.categories, mean, basis, card, gate, sampling, critic, denoiser)
 
 
 def data_card(shapes: ShapeData, sources: str, split: str) -> dict[str, Any]:

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 Points = NDArray[np.float32]
 Matrix = NDArray[np.float64]
+COARSE = 4  # a first look takes every fourth point
+CANDIDATES = 8  # of the first look that are measured with all points
 
 
 def chamfer_matrix(first: Points, second: Points, block: int = 4) -> Matrix:
@@ -144,12 +147,66 @@ def nearest_distance(queries: Points, pool: Points, candidates: int = 24) -> NDA
 
     Candidates are found by coarse occupancy (8³ cells, square roots of shares), then measured exactly.
     """
-    from scipy.spatial import cKDTree
-
     tree = cKDTree(np.stack([occupancy(cloud) for cloud in pool]))
     _, near = tree.query(np.stack([occupancy(cloud) for cloud in queries]), k=min(candidates, len(pool)))
     near = near.reshape(len(queries), -1)
-    return np.array([chamfer_matrix(query[None], pool[rows]).min() for query, rows in zip(queries, near, strict=True)])
+    clouds = Clouds(pool)
+    return np.array(
+        [clouds.apart(Cloud(query), np.asarray(rows)).min() for query, rows in zip(queries, near, strict=True)]
+    )
+
+
+class Cloud:
+    """One point cloud (P, 3) with a tree of it, and every COARSE-th point for a first look."""
+
+    def __init__(self, points: NDArray[np.float32]) -> None:
+        self.points, self.coarse = points, np.ascontiguousarray(points[::COARSE])
+        self.tree = cKDTree(points)
+
+    def apart(self, other: Cloud) -> float:
+        """Chamfer distance."""
+        there, back = other.tree.query(self.points)[0], self.tree.query(other.points)[0]
+        return float((there**2).mean() + (back**2).mean())
+
+
+class Clouds:
+    """A set of clouds (N, P, 3), whose nearest pairs can be found without measuring all of them finely."""
+
+    def __init__(self, points: Points) -> None:
+        self._clouds = [Cloud(cloud) for cloud in points]
+        self._coarse: Points = np.stack([cloud.coarse for cloud in self._clouds])
+
+    def __len__(self) -> int:
+        return len(self._clouds)
+
+    def apart(self, one: Cloud, rows: NDArray[np.int64], kept: int = CANDIDATES) -> NDArray[np.float64]:
+        """(≤ kept,) Chamfer distances of ``one`` to the nearest of ``rows``, as a coarse look ranks them."""
+        coarse = chamfer_matrix(one.coarse[None], self._coarse[rows])[0]
+        return np.array([one.apart(self._clouds[int(row)]) for row in rows[np.argsort(coarse)[:kept]]])
+
+    def nearest(self, other: Clouds) -> Matrix:
+        """(N, M) Chamfer distances to another set, or to this one, where they are among the CANDIDATES least of
+        their row or column by a coarse look; infinite elsewhere (and from a cloud to itself): good for minima."""
+        same = other is self
+        coarse = chamfer_within(self._coarse) if same else chamfer_matrix(self._coarse, other._coarse)
+        if same:
+            np.fill_diagonal(coarse, np.inf)
+        chosen = _least(coarse) | _least(coarse.T).T
+        found = np.full(coarse.shape, np.inf)
+        for row, column in np.argwhere(chosen & np.isfinite(coarse)):
+            if same and row > column:
+                found[row, column] = found[column, row]
+            else:
+                found[row, column] = self._clouds[row].apart(other._clouds[column])
+        return found
+
+
+def _least(distances: Matrix) -> NDArray[np.bool_]:
+    """(N, M) which are among the CANDIDATES least of their row."""
+    count = min(CANDIDATES, distances.shape[1])
+    chosen = np.zeros(distances.shape, np.bool_)
+    np.put_along_axis(chosen, np.argpartition(distances, count - 1, 1)[:, :count], True, 1)
+    return chosen
 
 
 def occupancy(points: Points) -> NDArray[np.float32]:

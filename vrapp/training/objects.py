@@ -12,6 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from vrapp.core.errors import InputFileError, UsageError
+from vrapp.models.denoiser import DenoiserConfig, LatentDenoiser
 from vrapp.models.mixture import LatentMixture, MixtureConfig
 from vrapp.models.prior import LatentPrior, PriorConfig
 from vrapp.models.vae import ShapeVAE
@@ -23,6 +24,8 @@ from vrapp.training.shape_data import ShapeData, cached_shapes
 from vrapp.training.sources import list_objects, sources_hash
 from vrapp.training.split import split_of
 from vrapp.training.train_critic import CriticTraining, train_critic
+from vrapp.training.train_denoiser import CHECKPOINT as DENOISER
+from vrapp.training.train_denoiser import DenoiserTraining, train_denoiser
 from vrapp.training.train_gan import SHARPENED, GanTraining, sharpen_decoder
 from vrapp.training.train_prior import CHECKPOINT as PRIOR
 from vrapp.training.train_prior import PriorTraining, encode_proportions, encode_shapes, train_prior
@@ -43,13 +46,17 @@ class ObjectTraining:
     adversarial: bool = False  # VAE-GAN: the decoder is trained on against critics
     adversarial_share: float = 0.3  # of the time, then
     critic_share: float = 0.08  # of the time: the gate's critic
-    variants: int = 4  # encodings of a model that the autoregressive prior learns from
+    denoiser_share: float = 0.25  # of the time, where the mixture is the prior: what makes one shape of its parts
+    variants: int = 4  # encodings of a model that the autoregressive prior, and the denoiser, learn from
     seed: int = 0
     processes: int | None = None
     everything: bool = False  # also the categories and models that are left out by default
     vae: VaeTraining = VaeTraining(rate=1e-3)
     prior: PriorTraining = PriorTraining()
     gan: GanTraining = GanTraining()
+    denoiser: DenoiserTraining = DenoiserTraining()
+    denoiser_width: int = 192
+    denoiser_layers: int = 6
     prior_width: int = 192
     prior_layers: int = 6
 
@@ -92,11 +99,16 @@ def train_objects(
     held_out = cached_shapes(work, baked, split["validation"] or split["train"][-4:], categories)
     say(f"{len(shapes)} models to train on, {len(held_out)} to check, {len(split['test'])} kept for tests")
     vae = _trained_vae(shapes, held_out, work, settings, say)
-    prior, figures, means = _fit_prior(vae, shapes, held_out, work, settings, say)
+    prior, denoiser, figures, means = _fit_prior(vae, shapes, held_out, work, settings, say)
     if not first:
         return None
+
+    def draw(category: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
+        latent = prior.sample(category, uniforms, temperature)
+        return latent if denoiser is None else denoiser.refined_by(latent, category, uniforms, temperature)
+
     judged = train_critic(
-        vae, prior, PROJECTIONS, (means, shapes.category), (encode_proportions(vae, held_out), held_out.category),
+        vae, draw, PROJECTIONS, (means, shapes.category), (encode_proportions(vae, held_out), held_out.category),
         len(categories), CriticTraining(seconds=settings.seconds * settings.critic_share, seed=settings.seed),
     )  # fmt: skip
     say(f"critic: {judged.auc:.3f} of held-out models found likelier than draws; {judged.draws_refused:.0%} refused")
@@ -106,7 +118,7 @@ def train_objects(
     card = data_card(shapes, sources_hash([baked.sources[int(row)] for row in baked.rows]), split["hash"])
     card["figures"] = figures
     sampling = (SAMPLING if settings.autoregressive else {}) | {"projections": PROJECTIONS}
-    digest = export_weights(out, vae, prior, means[:, 0], shapes, card, sampling, judged)
+    digest = export_weights(out, vae, prior, means[:, 0], shapes, card, sampling, judged, denoiser)
     say(f"wrote {out} ({out.stat().st_size / 2**20:.1f} MiB), test IoU {figures['test_iou']:.3f}")
     return TrainingReport(out, digest, len(shapes), categories, baked.left_out, figures)
 
@@ -148,9 +160,9 @@ def _trained_vae(
 ) -> ShapeVAE:
     """The VAE, its decoder sharpened where that was asked for.  Where what comes after it has begun the VAE is
     done: a run that was killed there goes on there, with the very same VAE."""
-    prior = settings.prior_share if settings.autoregressive else 0.0
+    prior = settings.prior_share if settings.autoregressive else settings.denoiser_share
     gan = settings.adversarial_share if settings.adversarial else 0.0
-    after = [SHARPENED] * settings.adversarial + [PRIOR] * settings.autoregressive
+    after = [SHARPENED] * settings.adversarial + [PRIOR if settings.autoregressive else DENOISER]
     begun = any((work / name).is_file() for name in after)
     share = 1 - prior - gan - settings.critic_share
     plan = replace(settings.vae, seed=settings.seed, seconds=settings.seconds * share)
@@ -167,16 +179,25 @@ def _trained_vae(
 def _fit_prior(
     vae: ShapeVAE, shapes: ShapeData, held_out: ShapeData, work: Path, settings: ObjectTraining,
     say: Callable[[str], None],
-) -> tuple[LatentPrior | LatentMixture, dict[str, float], Tensor]:  # fmt: skip
-    """The prior, its figures, and the training models' means (N, V, 11, 4, 4, 4), as they are and in variants."""
+) -> tuple[LatentPrior | LatentMixture, LatentDenoiser | None, dict[str, float], Tensor]:  # fmt: skip
+    """The prior, what refines its draws, their figures, and the training models' means (N, V, 11, 4, 4, 4), as they are
+    and in variants."""
     started = time.monotonic()
+    latents = encode_shapes(vae, shapes, settings.variants, settings.seed)
+    checks = encode_shapes(vae, held_out, 1, settings.seed)
     if not settings.autoregressive:
         means = encode_proportions(vae, shapes)
         mixture = LatentMixture(MixtureConfig(len(shapes.categories), len(shapes), means.shape[1]))
         mixture.fit(means, shapes.category)
-        return mixture, {}, means
-    latents = encode_shapes(vae, shapes, settings.variants, settings.seed)
-    checks = encode_shapes(vae, held_out, 1, settings.seed)
+        left = settings.seconds * settings.denoiser_share - (time.monotonic() - started)
+        refining = replace(settings.denoiser, seconds=max(1.0, left), seed=settings.seed)
+        sizes = DenoiserConfig(
+            len(shapes.categories), vae.config.latent_channels, settings.denoiser_width, settings.denoiser_layers,
+            max(1, settings.denoiser_width // 32),
+        )  # fmt: skip
+        shown = Progress(say, "denoiser")
+        denoiser, loss = train_denoiser(latents, checks, sizes, refining, work, shown, shown.tick)
+        return mixture, denoiser, {"denoiser_loss": loss}, means
     config = PriorConfig(
         len(shapes.categories),
         vae.config.latent_channels,
@@ -188,4 +209,4 @@ def _fit_prior(
     plan = replace(settings.prior, seconds=budget, seed=settings.seed)
     shown = Progress(say, "prior")
     prior, figures = train_prior(latents, checks, config, plan, work, shown, shown.tick)
-    return prior, figures, latents.mean
+    return prior, None, figures, latents.mean

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -101,16 +102,19 @@ class Recogniser:
         parts = zip(torch.split(distance, 16), torch.split(look, 16), strict=True)
         return scores(self._model, torch.cat([descriptor(*part) for part in parts]))
 
-    def figures(self, distance: Tensor, look: Tensor, labels: Tensor) -> dict[str, float]:
+    def figures(self, distance: Tensor, look: Tensor, labels: Tensor) -> tuple[dict[str, float], NDArray[np.bool_]]:
         """Share named as their labels (B,), its ratio to that of test models, the share among the five likeliest,
-        and the Fréchet distance of features to the test models' (of this project: compare with nothing else)."""
+        and the Fréchet distance of features to the test models' (of this project: compare with nothing else); and
+        which (B,) were named so."""
         logits, features = self.named(distance, look)
-        right = float((logits.argmax(1) == labels).float().mean())
+        named: NDArray[np.bool_] = (logits.argmax(1) == labels).numpy()
+        right = float(named.mean())
         top5 = logits.topk(min(5, logits.shape[1]), 1).indices
         apart = np.nan
         if min(len(features), len(self._features)) > 2:
             apart = frechet_distance(self._features.double().numpy(), features.double().numpy())
-        return {
+        told = {
             "named": right, "named_ratio": right / max(self.on_test, 1e-9),
             "named_top5": float((top5 == labels[:, None]).any(1).float().mean()), "frechet_features": apart,
         }  # fmt: skip
+        return told, named

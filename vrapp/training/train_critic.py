@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vrapp.models.mixture import LatentMixture
 from vrapp.models.plausibility import PlausibilityConfig, PlausibilityCritic, figures
-from vrapp.models.prior import LatentPrior
 from vrapp.models.vae import ShapeVAE, halved
 
 _TOGETHER = 8  # latents in a pass of the networks
+#: Categories (B,) int64, uniforms (B, 64, 11) and a temperature → latents (B, 11, 4, 4, 4) before they are projected.
+Draw = Callable[[Tensor, Tensor, float], Tensor]
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class JudgedCritic:
 
 def train_critic(
     vae: ShapeVAE,
-    prior: LatentMixture | LatentPrior,
+    draw: Draw,
     projections: int,
     models: tuple[Tensor, Tensor],
     held_out: tuple[Tensor, Tensor],
@@ -67,7 +68,7 @@ def train_critic(
     rng = torch.Generator().manual_seed(plan.seed)
     enough = min(plan.most, _count_within(plan.seconds, vae, projections, models[0], len(held_out[1])))
     some = torch.randperm(len(models[1]), generator=rng)[:enough]
-    real, drawn, labels = _sides(vae, prior, projections, (models[0][some], models[1][some]), plan, rng)
+    real, drawn, labels = _sides(vae, draw, projections, (models[0][some], models[1][some]), plan, rng)
     torch.manual_seed(plan.seed)  # of the network and its dropout
     critic = PlausibilityCritic(PlausibilityConfig(categories))
     known = torch.cat((real, drawn))
@@ -75,7 +76,7 @@ def train_critic(
     truth = torch.cat((torch.full((len(real),), 1 - plan.smoothing), torch.full((len(drawn),), plan.smoothing)))
     _fit(critic, known, labels.repeat(2), truth, plan, rng)
     critic.eval().requires_grad_(False)
-    real, drawn, labels = _sides(vae, prior, projections, held_out, plan, rng)
+    real, drawn, labels = _sides(vae, draw, projections, held_out, plan, rng)
     with torch.inference_mode():
         seen, made = (critic.judge(each, labels).numpy() for each in (real, drawn))
     threshold = float(min(np.quantile(seen, plan.refused), np.quantile(made, plan.draws_refused)))
@@ -112,7 +113,7 @@ def _fit(
 
 @torch.no_grad()
 def _sides(
-    vae: ShapeVAE, prior: LatentMixture | LatentPrior, projections: int, models: tuple[Tensor, Tensor],
+    vae: ShapeVAE, draw: Draw, projections: int, models: tuple[Tensor, Tensor],
     plan: CriticTraining, rng: torch.Generator,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Figures (N, 11) of each model in one of its variants, of a draw of the same category, and the categories (N,)."""
@@ -120,8 +121,7 @@ def _sides(
     latents = latents[torch.arange(len(labels)), torch.randint(latents.shape[1], (len(labels),), generator=rng)]
     uniforms = torch.rand(len(labels), 64, latents.shape[1], generator=rng)
     draws = [
-        prior.sample(c, u, plan.temperature)
-        for c, u in zip(torch.split(labels, 64), torch.split(uniforms, 64), strict=True)
+        draw(c, u, plan.temperature) for c, u in zip(torch.split(labels, 64), torch.split(uniforms, 64), strict=True)
     ]
     return _figures(vae, latents, projections), _figures(vae, torch.cat(draws), projections), labels
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -44,7 +45,27 @@ class VaeTraining:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
-def learning_rate(step: int, plan: VaeTraining, spent: float = 0.0) -> float:
+class Schedule(Protocol):
+    """What ``learning_rate`` asks of a plan."""
+
+    @property
+    def steps(self) -> int:
+        """Of the whole run."""
+
+    @property
+    def warm_up(self) -> int:
+        """Steps until the full rate."""
+
+    @property
+    def rate(self) -> float:
+        """The highest."""
+
+    @property
+    def rate_end(self) -> float:
+        """The last."""
+
+
+def learning_rate(step: int, plan: Schedule, spent: float = 0.0) -> float:
     """Linear warm-up, then cosine; ``spent`` is the share of the run's time that is over."""
     if step < plan.warm_up:
         return plan.rate * (step + 1) / plan.warm_up
