@@ -117,3 +117,34 @@ def test_what_the_critic_finds_implausible_is_drawn_again_but_not_in_hands():
     assert np.prod(pickier.shown.mesh.box[1] - pickier.shown.mesh.box[0]) > share
     given = GenerationRequest(4, 7, Steering(BOX), latent=anything.shown.latent)
     assert made_of(share * 1.1).make(given).shown is not None
+
+
+def test_a_draft_is_denoised_with_noise_of_its_own_and_near_a_latent_with_that_latents():
+    class Denoiser:
+        def strength_at(self, temperature):
+            return 0.5 * temperature
+
+        def refined(self, latent, category, noise, strength):
+            assert category.tolist() == [BOX]
+            moved = latent + 0.1 * strength * noise
+            moved.flatten()[3] = latent.flatten()[3]
+            return moved
+
+        def noise_of(self, refined, latent, category, strength):
+            return (refined - latent) / (0.1 * strength)
+
+    def made_of(denoiser):
+        return ObjectMaker(toy.ToyModel(toy.ToyVae(), toy.ToyPrior(), denoiser=denoiser), torch.device("cpu"))
+
+    plain, maker = made_of(None).make(request(3)).shown, made_of(Denoiser())
+    moved, again = maker.make(request(3)).shown, maker.make(request(3)).shown
+    noise = np.delete((moved.latent - plain.latent) / 0.05, 3)
+    assert abs(noise.mean()) < 0.15
+    assert 0.9 < noise.std() < 1.1
+    np.testing.assert_array_equal(moved.latent, again.latent)
+    alike = Steering(BOX, near=moved.latent, nearness=1.0)
+    np.testing.assert_allclose(maker.make(GenerationRequest(9, 7, alike)).shown.latent, moved.latent, atol=1e-4)
+    given = GenerationRequest(4, 7, Steering(BOX), latent=moved.latent)
+    np.testing.assert_array_equal(maker.make(given).shown.latent, moved.latent)
+    (drawn,) = maker.draw_all([(request(3), 0)])
+    np.testing.assert_array_equal(drawn.shown.latent, moved.latent)

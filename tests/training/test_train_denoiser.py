@@ -41,7 +41,7 @@ def test_a_resumed_training_is_the_same_training(known: LatentSet, tmp_path: Pat
 
 def test_it_learns_and_says_so(known: LatentSet, tmp_path: Path) -> None:
     rows: list[dict[str, float]] = []
-    plan = DenoiserTraining(steps=120, batch=12, check_every=40, rate=3e-3, warm_up=5, average=0.9)
+    plan = DenoiserTraining(steps=120, batch=12, check_every=40, rate=1e-2, warm_up=5, average=0.9)
     model, loss = train_denoiser(known, known, SIZES, plan, tmp_path, lambda _, row: rows.append(row))
     assert rows[-1]["validation_loss"] < 0.7 * rows[0]["validation_loss"]
     assert loss == rows[-1]["validation_loss"] == held_out_loss(model, known)

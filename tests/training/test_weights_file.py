@@ -12,6 +12,7 @@ import torch
 
 from vrapp.core.errors import WeightsError
 from vrapp.generation.weights import describe_weights, load_weights, save_weights
+from vrapp.models.denoiser import DenoiserConfig, LatentDenoiser
 from vrapp.models.plausibility import PlausibilityConfig, PlausibilityCritic
 from vrapp.models.prior import LatentPrior, PriorConfig
 from vrapp.models.vae import ShapeVAE, VaeConfig
@@ -59,6 +60,24 @@ def test_a_critic_comes_back(weights: Path, tmp_path: Path) -> None:
     found = load_weights(path).critic
     assert found is not None
     torch.testing.assert_close(found(shape, category), critic(shape, category), rtol=0.01, atol=0.01)
+
+
+def test_a_denoiser_comes_back_and_takes_part_in_draws(weights: Path, tmp_path: Path) -> None:
+    model = load_weights(weights)
+    torch.manual_seed(2)
+    denoiser = LatentDenoiser(DenoiserConfig(2, width=16, layers=1, heads=2, strength=0.3)).eval()
+    for value in denoiser.parameters():
+        value.data += 0.1 * torch.randn_like(value)
+    path = tmp_path / "with_denoiser.safetensors"
+    basis = model.latent_mean, model.latent_basis
+    save_weights(path, model.vae, model.prior, CATEGORIES, *basis, {}, {}, {}, denoiser=denoiser)
+    found, category, uniforms = load_weights(path), torch.tensor([1]), torch.rand(1, 64, 11)
+    assert found.denoiser is not None
+    assert found.denoiser.config == denoiser.config
+    draft = found.prior.sample(category, uniforms, 0.8)
+    expected = denoiser.refined_by(draft, category, uniforms, 0.8)
+    torch.testing.assert_close(found.draw(category, uniforms, 0.8), expected, rtol=0.01, atol=0.01)
+    assert not torch.allclose(expected, draft)
 
 
 def test_describing_does_not_load_torch(weights: Path) -> None:

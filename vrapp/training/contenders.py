@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +101,29 @@ def unlearned(name: str, model: ObjectModel) -> Contender:
     def draw(labels: Tensor, seed: int) -> Drawn:
         rng = torch.Generator().manual_seed(seed)
         return decoded(model, torch.randn(len(labels), *LATENT_SHAPE, generator=rng))
+
+    return Contender(name, draw)
+
+
+def without_denoiser(name: str, model: ObjectModel) -> Contender:
+    """Its draws as the prior alone makes them."""
+    plain = replace(model, denoiser=None)
+    return Contender(name, lambda labels, seed: decoded(plain, sample_latents(plain, labels, seed)))
+
+
+def denoiser_alone(name: str, model: ObjectModel) -> Contender:
+    """Its denoiser all the way from noise: a generator that owes the prior nothing."""
+    assert model.denoiser is not None
+    denoiser = model.denoiser
+
+    @torch.no_grad()
+    def draw(labels: Tensor, seed: int) -> Drawn:
+        rng = torch.Generator().manual_seed(seed)
+        noise = torch.randn(len(labels), *LATENT_SHAPE, generator=rng)
+        parts = zip(torch.split(labels, _DRAWN), torch.split(noise, _DRAWN), strict=True)
+        latents = [denoiser.refined(torch.zeros_like(some), label, some, strength=1.0) for label, some in parts]
+        found = [model.vae.projected(some, model.projections) for some in torch.split(torch.cat(latents), 8)]
+        return decoded(model, torch.cat(found))
 
     return Contender(name, draw)
 

@@ -41,6 +41,7 @@ from vrapp.training.split import split_of
 
 MESHES = 60  # of a row, looked at for holes
 OURS, SHOWN, UNLEARNED = "ours", "ours, as shown", "the same VAE, N(0, I)"
+DRAFTS, FLOW = "its mixture, not denoised", "its denoiser, from noise"
 ORACLE, PCA = "oracle (training models)", "PCA + mixture"
 
 
@@ -115,8 +116,10 @@ def evaluate_objects(
     data = evaluation_data(model, data_dir, work, split_file or _shipped_split(model))
     table, shown = Table(data, plan), ShownObjects(model)
     _tell(f"the {len(data.test)} test models and the judge", started)
-    compared = [
-        contenders.from_model(OURS, model, weights), Contender(SHOWN, shown.draw),
+    compared = [contenders.from_model(OURS, model, weights), Contender(SHOWN, shown.draw)]
+    if model.denoiser is not None:
+        compared += [contenders.without_denoiser(DRAFTS, model), contenders.denoiser_alone(FLOW, model)]
+    compared += [
         contenders.unlearned(UNLEARNED, model), *further, contenders.oracle(ORACLE, data.train),
         contenders.pca_mixture(PCA, fit_pca(data.train, 512)),
     ]  # fmt: skip
