@@ -33,9 +33,9 @@ class DenoiserConfig:
 
     categories: int
     channels: int = 11
-    width: int = 192
+    width: int = 128
     layers: int = 6
-    heads: int = 6
+    heads: int = 4
     dropout: float = 0.1
     strength: float = 0.5
     steps: int = 4

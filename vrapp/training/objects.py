@@ -55,7 +55,7 @@ class ObjectTraining:
     prior: PriorTraining = PriorTraining()
     gan: GanTraining = GanTraining()
     denoiser: DenoiserTraining = DenoiserTraining()
-    denoiser_width: int = 192
+    denoiser_width: int = 128
     denoiser_layers: int = 6
     prior_width: int = 192
     prior_layers: int = 6

@@ -29,8 +29,8 @@ class DenoiserTraining:
     ``time_mean``, 1; ``posterior_scale`` is the share of the posterior's deviation that is added to the encodings."""
 
     steps: int = 6000
-    batch: int = 64
-    rate: float = 1.5e-3
+    batch: int = 48
+    rate: float = 3e-3
     rate_end: float = 2e-5
     warm_up: int = 50
     weight_decay: float = 0.02
