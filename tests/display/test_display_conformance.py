@@ -1,5 +1,6 @@
 """What every display promises, whatever it shows on."""
 
+import ctypes
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -124,6 +125,11 @@ def test_boards_are_shown_or_left_to_the_picture(display: Display) -> None:
         display.settle(Comfort(left_handed=True))
     finally:
         display.end_frame()
+
+
+def test_no_index_restarts_a_primitive(display: Display) -> None:
+    is_enabled = ctypes.CFUNCTYPE(ctypes.c_ubyte, ctypes.c_uint)(display.ctx.mglo._context.load("glIsEnabled"))
+    assert not is_enabled(0x8F9D), "GL_PRIMITIVE_RESTART is on: a software rasteriser then looks at every index"
 
 
 def test_closing_twice_is_safe(display: Display) -> None:

@@ -67,6 +67,14 @@ def test_hard_fields_give_closed_oriented_surfaces(make):
     assert np.array_equal(np.unique(indices), np.arange(len(vertices)))
 
 
+def test_triangles_in_a_row_are_a_patch():
+    x, y, z = toy.axes(64)
+    _, indices = mesh_of(toy.grid_of((x**2 + y**2 + z**2).sqrt() - 0.42))
+    runs = indices[: len(indices) // 1023 * 1023].reshape(-1, 1023)  # what a software rasteriser shades at a time
+    shaded = sum(len(np.unique(run)) for run in runs)
+    assert shaded < 0.63 * runs.size / 3, "a patch of 341 triangles as high as wide has about 200 vertices"
+
+
 @pytest.mark.parametrize("resolution", [3, 6, 13])
 @pytest.mark.parametrize(("smooth", "quantised"), [(0, False), (0, True), (1, False), (2, True)])
 def test_random_fields_give_closed_oriented_surfaces(resolution, smooth, quantised):

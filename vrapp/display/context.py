@@ -19,6 +19,7 @@ _WINDOW_LIBRARIES: dict[str, dict[str, Any]] = {
 }
 _EGL_LIBRARIES: dict[str, Any] = {"backend": "egl", "libgl": "libGL.so.1", "libegl": "libEGL.so.1"}
 _MOST_DEVICES = 4
+_GL_PRIMITIVE_RESTART = 0x8F9D
 
 _TOO_OLD = (
     "This machine's OpenGL driver does not offer version 4.5 core, which vrapp needs; "
@@ -36,7 +37,7 @@ def headless_context() -> Any:
     for device in range(_MOST_DEVICES):
         try:
             settings = {**_EGL_LIBRARIES, "device_index": device}
-            return moderngl.create_context(standalone=True, require=GL_VERSION, **settings)
+            return _for_whole_lists(moderngl.create_context(standalone=True, require=GL_VERSION, **settings))
         except Exception as e:  # moderngl and glcontext raise bare Exception for every reason
             reasons.append(e)
     raise _explain(str(reasons[0])) from reasons[0]
@@ -56,9 +57,18 @@ def context_of_current_window() -> Any:
     try:
         # Settings are given so that moderngl does not hand out its process-wide default context.
         settings = _WINDOW_LIBRARIES.get(sys.platform, {"glversion": GL_VERSION})
-        return moderngl.create_context(require=GL_VERSION, **settings)
+        return _for_whole_lists(moderngl.create_context(require=GL_VERSION, **settings))
     except Exception as e:  # bare Exception, as above
         raise _explain(str(e)) from e
+
+
+def _for_whole_lists(ctx: Any) -> Any:
+    """``ctx`` without primitive restart, which moderngl turns on: nothing here is drawn as strips with indices.
+
+    A software rasteriser otherwise looks at every index of every draw for the one that restarts.
+    """
+    ctx.disable_direct(_GL_PRIMITIVE_RESTART)
+    return ctx
 
 
 def _explain(reason: str) -> VrappError:

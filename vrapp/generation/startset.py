@@ -34,7 +34,7 @@ _KEPT_FILES = 8
 log = logging.getLogger(__name__)
 
 
-def _code_digest() -> str:
+def code_digest() -> str:
     """Of the code that turns requests into meshes: another version may make other meshes of them."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
@@ -54,7 +54,7 @@ class StartSetKey:
 
     def file(self, folder: Path) -> Path:
         """Where this set is kept below the cache folder."""
-        digest = hashlib.sha256(f"{_code_digest()} {self.weights_hash} {self.seed}".encode())
+        digest = hashlib.sha256(f"{code_digest()} {self.weights_hash} {self.seed}".encode())
         for wish in self.wishes:
             digest.update(f"{wish.category} {wish.temperature} {wish.candidates} {wish.nearness}".encode())
             for array in (wish.utility, wish.near):

@@ -10,6 +10,7 @@ from test_display_conformance import (  # noqa: F401
     test_closing_twice_is_safe,
     test_frames_rise_strictly,
     test_it_is_a_display,
+    test_no_index_restarts_a_primitive,
     test_views_match_size_and_count,
     test_what_is_drawn_can_be_read_back,
 )

@@ -44,12 +44,13 @@ def exported(count: int, seed: int, weights: Path) -> Path:
     """
     from vrapp.generation.export import write_glb
     from vrapp.generation.service import WorkerGenerator
+    from vrapp.generation.startset import code_digest
     from vrapp.generation.wishes import generate_objects
 
     with ExitStack() as owned:
         generator = WorkerGenerator(weights)
         owned.callback(generator.close)
-        folder = resources.cache_folder() / "peer" / f"{generator.weights_hash[:16]}-{seed}"
+        folder = resources.cache_folder() / "peer" / f"{generator.weights_hash[:16]}-{code_digest()[:8]}-{seed}"
         folder.mkdir(parents=True, exist_ok=True)
         if len(files_in(folder)) >= count:
             return folder
