@@ -112,16 +112,17 @@ def resting_on(arrays: SceneArrays, slot: int) -> list[int]:
 
 
 def _bounds_of(arrays: SceneArrays, slot: int) -> _Box:
-    """World-aligned middle and half extents, metres, of an object at full growth."""
+    """World-aligned middle and half extents, metres, of an object at full growth. Written out: a dozen a look."""
     size = float(arrays.size[slot]) / 2
     columns = floats.axes(arrays.orientation[slot].tolist())
     lower, upper = arrays.box[slot].tolist()
-    middle, half = arrays.position[slot].tolist(), [0.0, 0.0, 0.0]
-    for column, low, high in zip(columns, lower, upper, strict=True):
-        for k in range(3):
-            middle[k] += column[k] * (low + high) * size
-            half[k] += abs(column[k]) * (high - low) * size
-    return middle, half
+    x, y, z = arrays.position[slot].tolist()
+    i = j = k = 0.0
+    for (a, b, c), low, high in zip(columns, lower, upper, strict=True):
+        centre, extent = low + high, high - low
+        x, y, z = x + a * centre * size, y + b * centre * size, z + c * centre * size
+        i, j, k = i + abs(a) * extent * size, j + abs(b) * extent * size, k + abs(c) * extent * size
+    return [x, y, z], [i, j, k]
 
 
 def _gap(a: _Box, b: _Box) -> float:

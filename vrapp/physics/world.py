@@ -340,7 +340,7 @@ class PhysicsWorld:
                 lying[m.body] = axes
         touching = self._pool.touching() if lying else ()
         for m in self._moving.values():
-            if m.body in lying and touching[m.body] and m.effort_s < _EFFORT_S:
+            if m.body in lying and m.body in touching and m.effort_s < _EFFORT_S:
                 m.turned = True
                 m.effort_s += dt_s
                 self._get_up(arrays, m, lying[m.body])
@@ -353,7 +353,8 @@ class PhysicsWorld:
         x, y, z = axes[1]
         length = math.hypot(x, z)
         about_x, about_z = (-z / length, x / length) if length > 1e-3 else (1.0, 0.0)  # up × (0, 1, 0)
-        extent = np.ptp(arrays.box[moving.slot], axis=0).tolist()
+        lower, upper = arrays.box[moving.slot]
+        extent = (upper - lower).tolist()
         sideways = [abs(about_x * axis[2] - about_z * axis[0]) for axis in axes]
         lever_m = sum(map(float.__mul__, sideways, extent)) * float(arrays.size[moving.slot]) / 2
         most = 1.6 * 9.81 * self._pool.mass[moving.body] * lever_m
