@@ -114,6 +114,9 @@ class PhysicsWorld:
 
     def update(self, arrays: SceneArrays, events: Sequence[Event], carried: Mapping[int, Pose], dt_s: float) -> None:
         """One frame. ``carried``: world pose of what is in a hand, by handle; events RELEASE and THROW let go."""
+        idle = self._pool is self._small and not (carried or self._moving or self._reshaped)
+        if idle and _SHRINKING not in arrays.state.tobytes():  # as in many frames; numpy would take three times as long
+            return
         dt_s = 0.0 if math.isnan(dt_s) else min(max(dt_s, 0.0), LONGEST_FRAME_S)
         carried = {h: p for h, p in carried.items() if slot_of(arrays, h) is not None and p.sound}
         for handle in [h for h in self._moving if slot_of(arrays, h) is None]:
@@ -134,7 +137,8 @@ class PhysicsWorld:
         motions = self._motions(carried, dt_s)
         sound = True
         for i in range(steps):
-            self._carry(motions, (i + 1) / steps)
+            if motions:
+                self._carry(motions, (i + 1) / steps)
             if loose and sound:  # what is held goes where the hands go
                 sound = self._pool.step(dt_s / steps)
         for moving in list(self._moving.values()):
@@ -269,9 +273,8 @@ class PhysicsWorld:
 
     def _follow_leaving(self, arrays: SceneArrays) -> None:
         """What lies on something that shrinks away falls."""
-        if _SHRINKING not in arrays.state.tobytes():  # as nearly always: numpy would take three times as long
-            return
-        for slot in arrays.slots_in(ObjectState.SHRINKING).tolist():
+        leaving = arrays.slots_in(ObjectState.SHRINKING).tolist() if _SHRINKING in arrays.state.tobytes() else ()
+        for slot in leaving:
             handle = handle_of(arrays, slot)
             if handle not in self._leaving:
                 self._leaving.add(handle)

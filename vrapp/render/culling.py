@@ -168,7 +168,7 @@ class DrawList:
             self._state[:n], self._states, self._restless = scene.state, states, len(changed) > 0
         if len(self._travelling):
             self._follow(self._travelling, scene, ground_at)
-            changed = np.concatenate((changed, self._travelling))
+            changed = np.concatenate((changed, self._travelling)) if len(changed) else self._travelling
         self.moved = changed
         marks = scene.mark.tobytes()
         if marks != self._marks:
@@ -231,11 +231,12 @@ class DrawList:
         self.shown[slots] = shown & (growth > 0)
 
     def _follow(self, slots: np.ndarray, scene: SceneArrays, ground_at: Callable[[Array], Array]) -> None:
-        """Only the pose of these has changed."""
-        position = scene.position[slots]
-        self._numbers[slots, :3] = self.centre[slots] = position
-        self._numbers[slots, 4:8] = scene.orientation[slots]
-        self._numbers[slots, 15] = ground_at(position)
+        """Only the pose of these, which are few, has changed."""
+        for slot in slots.tolist():
+            row, position = self._numbers[slot], scene.position[slot]
+            row[:3] = self.centre[slot] = position
+            row[4:8] = scene.orientation[slot]
+            row[15] = ground_at(position[None])[0]
 
     def _reserve(self, count: int) -> None:
         while len(self.rows) < count:

@@ -126,7 +126,7 @@ class Renderer:
         self._shadow.place(self._frame, viewer, _ahead(eyes))
         self._shadow.work_out(self.arena, draws, level)
         drawn = self._commands_for(eyes, draws, viewer, level)
-        glyphs = glyphs_of(extras, draws.rows[draws.kept])
+        glyphs = glyphs_of(extras, draws.rows.take(draws.kept))
         self._frame.upload()
         rows, buffer = self._rows.write(draws.rows[: draws.count]), self._commands.write(drawn)
         self._target.fit((sum(e.size[0] for e in eyes), eyes[0].size[1]))
@@ -153,7 +153,7 @@ class Renderer:
             np.concatenate((chosen, draws.outlined))
         )  # an index takes numpy eight times as long
         self.objects_drawn = len(chosen)
-        self.triangles_drawn = int(out["count"][: len(chosen)].sum()) // 3
+        self.triangles_drawn = int(np.add.reduce(out["count"][: len(chosen)])) // 3
         self._detail.drawn(self.triangles_drawn)
         return out
 

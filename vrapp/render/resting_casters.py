@@ -60,10 +60,10 @@ class RestingCasters:
         if not len(left):  # as in most frames
             return _NONE, _NONE
         rests = self._frame - self._moved_in[left] >= _REST_FRAMES
-        now = left[rests]
-        if len(now):
-            self._kept[now] = True
-            self._left = left[~rests]
+        if not rests.any():
+            return _NONE, left
+        now, self._left = left[rests], left[~rests]
+        self._kept[now] = True
         return now, self._left
 
     def _reserve(self, count: int) -> None:

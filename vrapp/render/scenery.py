@@ -16,7 +16,7 @@ from vrapp.render.shader_library import ShaderLibrary
 _HORIZON_M = 2600.0
 _SKY_VERTICES = 24 * 16 * 6  # the grid of sky.vert
 _VALLEY_SLACK_M = 40.0  # how far the viewer may go before the ring of hills follows
-_FEW = 32  # positions
+_FEW = 64  # positions
 _FLAT_M, _WILD_M, _RIM_M = 75.0, 420.0, 42.0  # terrain.glsl tells what they are
 
 

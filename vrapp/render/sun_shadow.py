@@ -15,6 +15,7 @@ import numpy as np
 from vrapp.core import maths
 from vrapp.core.maths import Array
 from vrapp.core.mesh import LEVELS
+from vrapp.core.record import record
 from vrapp.render.arena import MeshArena
 from vrapp.render.culling import COMMAND_DTYPE, DrawList, commands
 from vrapp.render.frame_block import FrameBlock
@@ -41,7 +42,7 @@ class ShadowQuality:
     coarse: bool
 
 
-@dataclass(frozen=True)
+@record
 class _Casting:
     """Of a frame: whether the atlas is cleared, what has come to rest, whether the atlas of what rests is copied, and
     what is drawn over it; both as tile and commands."""

@@ -19,6 +19,7 @@ from vrapp.core.scene import ObjectState, SceneArrays, handle_of
 
 _SLACK_M, _SLACK_SHARE = 0.02, 0.01  # boxes are so much larger for a ray, and by this share of the distance
 
+_WIDER = 2 * _SLACK_SHARE  # by which share of its distance bounding spheres are wider: twice the boxes' slack
 _NEAR_M = 1.0  # a centre serves so far around it
 _FEW = 8  # objects
 
@@ -29,7 +30,7 @@ _FREE, _RESTING, _SHRINKING = int(ObjectState.FREE), int(ObjectState.RESTING), i
 _Box: TypeAlias = tuple[list[float], list[tuple[float, float, float, float, float]]]
 """A box in the world: its object's centre, and of each of its axes the direction (3) and from where to where the box
 reaches along it; metres."""
-_Row: TypeAlias = tuple[float, float, float, float, float, float, float]  # what is multiplied with the terms
+_Row: TypeAlias = tuple[float, float, float, float, float, float, float, float, float]  # multiplied with the terms
 
 
 class Hit(NamedTuple):
@@ -65,15 +66,20 @@ class Surroundings:
     def __init__(self, arrays: SceneArrays, centre: Array) -> None:
         self.arrays = arrays
         self._centre: _Vector = tuple(centre.tolist())
-        self._positions, self._radii = arrays.position.tobytes(), arrays.radius.tobytes()
-        # Rows x, y, z, 1, x² + y² + z², radius and its square: distances from planes, from points and of these from
-        # the bounding spheres are products with so many numbers.
-        self._terms = terms = np.empty((7, arrays.count), np.float32)
+        self._positions, self._radii = arrays.position.reshape(-1).copy(), arrays.radius.tobytes()
+        # Rows x, y, z, 1, x² + y² + z², radius and its square, width and its square: distances from planes, from points
+        # and of these from the bounding spheres are products with so many numbers. A ray from the centre may pass an
+        # object by so far as it is wide, and meet it.
+        self._terms = terms = np.empty((9, arrays.count), np.float32)
         np.subtract(arrays.position.T, centre[:, None], out=terms[:3])
         terms[3] = 1
         np.matmul(_ONES, terms[:3] * terms[:3], out=terms[4])
         terms[5] = arrays.radius
         np.multiply(arrays.radius, arrays.radius, out=terms[6])
+        np.sqrt(terms[4], out=terms[7])
+        terms[7] *= _WIDER
+        terms[7] += (1 + 2 * _WIDER) * arrays.radius + 2 * _SLACK_M
+        np.multiply(terms[7], terms[7], out=terms[8])
         self._boxes: dict[int, tuple[list[float], _Box]] = {}  # orientation and box of what rests, by slot
 
     def follow(self, arrays: SceneArrays, centre: Array) -> bool:
@@ -82,17 +88,13 @@ class Surroundings:
         # False also where it is no number.
         if arrays is not self.arrays or not math.dist(self._centre, centre.tolist()) < _NEAR_M:
             return False
-        positions, radii = arrays.position.tobytes(), arrays.radius.tobytes()
-        changed: set[int] = set()
-        if positions != self._positions:
-            differs = np.frombuffer(positions, np.int32) != np.frombuffer(self._positions, np.int32)
-            changed.update(i // 3 for i in differs.nonzero()[0].tolist())
-        if radii != self._radii:
-            differs = np.frombuffer(radii, np.int32) != np.frombuffer(self._radii, np.int32)
-            changed.update(differs.nonzero()[0].tolist())
+        differs = arrays.position.reshape(-1) != self._positions
+        changed = {i // 3 for i in differs.nonzero()[0].tolist()}
+        if (radii := arrays.radius.tobytes()) != self._radii:
+            changed.update((arrays.radius != self._terms[5]).nonzero()[0].tolist())
         if len(changed) > _FEW:
             return False
-        self._positions, self._radii = positions, radii
+        self._radii = radii
         for slot in changed:
             self._take_over(slot)
         return True
@@ -101,7 +103,10 @@ class Surroundings:
         """Where one object is now, and how large."""
         x, y, z = self._relative(self.arrays.position[slot])
         radius = float(self.arrays.radius[slot])
-        self._terms[:, slot] = (x, y, z, 1.0, x * x + y * y + z * z, radius, radius * radius)
+        square = x * x + y * y + z * z
+        wide = _WIDER * math.sqrt(square) + (1 + 2 * _WIDER) * radius + 2 * _SLACK_M
+        self._terms[:, slot] = (x, y, z, 1.0, square, radius, radius * radius, wide, wide * wide)
+        self._positions[3 * slot : 3 * slot + 3] = self.arrays.position[slot]
         self._boxes.pop(slot, None)
 
     def met(self, rays: Sequence[Pose], reach_m: Sequence[float]) -> list[Hit | None]:
@@ -124,29 +129,25 @@ class Surroundings:
             return [None] * count, [None] * len(points)
         directions = [floats.forward(ray.orientation.tolist()) for ray in rays]
         origins = [self._relative(ray.position) for ray in rays]
-        along_rows, reach_rows, apart_rows = [], [], []
+        along_rows, beyond_rows, wider = [], [], []
         for (a, b, c), (x, y, z) in zip(origins, directions, strict=True):
-            w = -(a * x + b * y + c * z)
-            along_rows.append((x, y, z, w, 0.0, 0.0, 0.0))
-            # How far from its axis a ray meets a sphere, before it; behind, where that only matters within the sphere,
-            # and is less, a little more radius is added.
-            k = 2 * _SLACK_SHARE
-            reach_rows.append((k * x, k * y, k * z, k * w + 2 * _SLACK_M, 0.0, 1 + 2 * k, 0.0))
-            apart_rows.append((-2 * a, -2 * b, -2 * c, a * a + b * b + c * c, 1.0, 0.0, 0.0))
+            square = a * a + b * b + c * c
+            more = _WIDER * math.sqrt(square)  # for its origin's distance from the centre
+            along_rows.append((x, y, z, -(a * x + b * y + c * z), 0.0, 0.0, 0.0, 0.0, 0.0))
+            beyond_rows.append((-2 * a, -2 * b, -2 * c, square - more * more, 1.0, 0.0, 0.0, -2 * more, -1.0))
+            wider.append(more)
         touch_rows = [self._touch_row(point, touch_m) for point in points]
-        asked = np.array([*along_rows, *reach_rows, *apart_rows, *touch_rows], np.float32) @ self._terms
-        lines, beyond = asked[: 2 * count], asked[2 * count :]
-        squares = lines * lines
-        beyond[:count] -= squares[:count]  # from the ray's axis, that is
-        beyond[:count] -= squares[count:]
+        asked = np.array([*along_rows, *beyond_rows, *touch_rows], np.float32) @ self._terms
+        along, beyond = asked[:count], asked[count:]
+        beyond[:count] -= along * along  # from the ray's axis, that is
         close = (beyond < 0).ravel().nonzero()[0].tolist()  # on two axes it is 30 times as slow
         tasks: list[list[tuple[float, int]]] = [[] for _ in range(count + len(points))]
         for place in close:
             i, slot = divmod(place, n)
             if i >= count:
                 tasks[i].append((0.0, slot))
-            elif (at_m := float(lines[i, slot])) > -(near_m := float(lines[count + i, slot])):  # else behind
-                tasks[i].append((at_m - near_m, slot))
+            elif (at_m := float(along[i, slot])) > -(wide_m := float(self._terms[7, slot]) + wider[i]):  # else behind
+                tasks[i].append((at_m - wide_m, slot))
         met = [self._first(*task) for task in zip(rays, directions, reach_m, tasks[:count], strict=True)]
         return met, [self._nearest(point, touch_m, task) for point, task in zip(points, tasks[count:], strict=True)]
 
@@ -172,17 +173,18 @@ class Surroundings:
         """Times ``_terms``: metres from a ray's origin, along it, to the objects' centres."""
         a, b, c = self._relative(origin)
         x, y, z = direction
-        return x, y, z, -(a * x + b * y + c * z), 0.0, 0.0, 0.0
+        return x, y, z, -(a * x + b * y + c * z), 0.0, 0.0, 0.0, 0.0, 0.0
 
     def _apart_row(self, point: Array) -> _Row:
         """Times ``_terms``: squared metres from a point to the objects' centres."""
         a, b, c = self._relative(point)
-        return -2 * a, -2 * b, -2 * c, a * a + b * b + c * c, 1.0, 0.0, 0.0
+        return -2 * a, -2 * b, -2 * c, a * a + b * b + c * c, 1.0, 0.0, 0.0, 0.0, 0.0
 
     def _touch_row(self, point: Array, reach_m: float) -> _Row:
         """Likewise, less the square of ``reach_m`` and the radius: negative for spheres within reach of the point."""
         a, b, c = self._relative(point)
-        return -2 * a, -2 * b, -2 * c, a * a + b * b + c * c - reach_m * reach_m, 1.0, -2 * reach_m, -1.0
+        square = a * a + b * b + c * c - reach_m * reach_m
+        return -2 * a, -2 * b, -2 * c, square, 1.0, -2 * reach_m, -1.0, 0.0, 0.0
 
     def _relative(self, point: Array) -> _Vector:
         x, y, z = point.tolist()
