@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from vrapp.core import rng
 from vrapp.core.errors import InputFileError, UsageError
 from vrapp.core.events import Act, Event
 from vrapp.core.generation import Steering
-from vrapp.core.scene import ObjectFacts
+from vrapp.core.scene import ObjectFacts, Traits
 
 CATEGORIES, K = 45, 6
 CHAIR, TREE = 7, 20
@@ -27,6 +29,13 @@ class Gallery:
 
     def facts(self, handle: int) -> ObjectFacts | None:
         return self._facts[handle] if 0 <= handle < len(self._facts) else None
+
+    def traits(self, chosen: int, others: Sequence[int]) -> Traits | None:
+        if (first := self.facts(chosen)) is None:
+            return None
+        seen = [first, *(f for h in others if (f := self.facts(h)) is not None and not f.kept)]
+        sizes = np.array([f.size_m for f in seen])
+        return Traits(np.array([f.category for f in seen]), np.array([f.components for f in seen]), sizes)
 
     def make(self, steering: Steering) -> ObjectFacts:
         handle = len(self._facts)

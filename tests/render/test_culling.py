@@ -16,6 +16,7 @@ from vrapp.render.culling import (
     DetailChooser,
     DrawList,
     NearestFirst,
+    RowCommands,
     commands,
     frustum_planes,
     inside,
@@ -204,6 +205,27 @@ def test_commands_name_level_and_row() -> None:
     assert out["first_index"].tolist() == [4000, 5000]
     assert out["base_instance"].tolist() == [2, 0]
     assert out["instances"].tolist() == [2, 2]
+
+
+def test_every_rows_command_is_made_anew_when_a_level_a_row_or_a_mesh_changes() -> None:
+    scene, arena, kept = scene_of([1, 0, 1], [(0, 0, 0)] * 3), fake_arena(), RowCommands()
+    draws, level = drawn(scene, arena=arena), np.array([1, 2, 0])
+
+    def told(level: np.ndarray) -> np.ndarray:
+        out = kept.of(arena, draws, level, 2)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(out, commands(arena, draws, np.arange(draws.count), level, 2))  # type: ignore[arg-type]
+        return out
+
+    first = told(level)
+    assert told(level) is first, "nothing is another"
+    assert told(np.array([1, 1, 0])) is not first
+    scene.state[1], scene.mesh_id[1] = ObjectState.GROWING, 1
+    drawn(scene, draws, arena)
+    assert told(level)["first_index"].tolist() == [4000, 5000, 3000]
+    drawn(scene, draws, arena, hands=1)
+    assert len(told(np.array([1, 2, 0, 0]))) == 4
+    arena.levels["index_count"], arena.version = 30, 1
+    assert told(np.array([1, 2, 0, 0]))["count"].tolist() == [30] * 4
 
 
 def test_the_nearest_are_drawn_first_and_none_is_lost_between_two_sorts() -> None:

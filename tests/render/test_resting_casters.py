@@ -24,7 +24,7 @@ class Scene:
         slots = sorted({*self.heights, *self._before})
         drawn.moved = np.array([s for s in slots if self.heights.get(s) != self._before.get(s)], int)
         self._before = dict(self.heights)
-        rows = [*sorted(self.heights if near is None else near), *range(SLOTS, SLOTS + self.hands)]
+        rows = sorted(self.heights if near is None else near)
         return self.casters.update(drawn, np.array(rows, int), map_place)
 
     def settle(self) -> Change:

@@ -136,25 +136,40 @@ def test_nothing_is_found_where_there_is_nothing_and_nobody_asks() -> None:
     assert full.touched([], 0.1) == []
 
 
-def test_they_hold_until_something_moves_or_the_centre_has_gone_far() -> None:
-    a = crowd(2)
+def test_they_follow_what_moves_until_it_is_too_much_or_the_centre_has_gone_far() -> None:
+    a, rays = crowd(2), poses(2, 12)
+    points = [pose.position for pose in poses(4, 40)]
     around = Surroundings(a, FAR_AWAY)
-    assert around.hold(a, FAR_AWAY + np.float32(0.25))
-    assert not around.hold(a, FAR_AWAY + np.float32(2))
-    assert not around.hold(crowd(2), FAR_AWAY)
+    assert around.follow(a, FAR_AWAY + np.float32(0.25))
+    assert not around.follow(a, FAR_AWAY + np.float32(2))
+    assert not around.follow(crowd(2), FAR_AWAY)
+    before = told(around.met(rays, [9.0] * 12))
     a.radius[3] *= 1.5
-    assert not around.hold(a, FAR_AWAY)
-    around = Surroundings(a, FAR_AWAY)
-    a.position[3, 1] += 0.5
-    assert not around.hold(a, FAR_AWAY)
+    for slot in {
+        slot for slot, _ in filter(None, before)
+    }:  # and what they look like from there on is what it would be made anew
+        a.state[slot] = ObjectState.HELD
+        a.position[slot] += np.float32(0.4)
+        a.orientation[slot] = maths.IDENTITY_QUATERNION
+        assert around.follow(a, FAR_AWAY)
+        a.state[slot] = ObjectState.RESTING
+        anew = Surroundings(a, FAR_AWAY)
+        assert told(around.met(rays, [9.0] * 12)) == told(anew.met(rays, [9.0] * 12))
+        assert told(around.touched(points, 0.12)) == told(anew.touched(points, 0.12))
+        assert around.within(rays[0], 1.0, 9.0).tolist() == anew.within(rays[0], 1.0, 9.0).tolist()
+    assert told(around.met(rays, [9.0] * 12)) != before
+    a.position[:, 1] += 0.5
+    assert not around.follow(a, FAR_AWAY)
+
+
+def told(hits: list[Hit | None]) -> list[tuple[int, float] | None]:
+    """What compares of what was met."""
+    return [None if hit is None else (hit.slot, round(hit.distance_m, 4)) for hit in hits]
 
 
 def test_one_look_tells_of_rays_and_palms_what_two_would() -> None:
     a, rays = crowd(3), poses(3, 12)
     around, points, reach = Surroundings(a, FAR_AWAY), [p.position for p in poses(4, 40)], [6.0] * 12
-
-    def told(hits: list[Hit | None]) -> list[tuple[int, float] | None]:
-        return [None if hit is None else (hit.slot, round(hit.distance_m, 4)) for hit in hits]
 
     met, touched = around.aimed(rays, reach, points, 0.12)
     assert told(met) == told(around.met(rays, reach))

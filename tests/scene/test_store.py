@@ -32,6 +32,20 @@ def test_a_handle_names_one_object_only() -> None:
         assert not store.alive(never)
 
 
+def test_traits_are_the_facts_of_many() -> None:
+    store = SceneStore(capacity=2)
+    handles = [store.add(generated(i, i), at(i, 0, 0), 0.5 + i, i, 0, grown=True) for i in range(9)]
+    store.kept[store.slot(handles[2])] = store.kept[store.slot(handles[5])] = True
+    store.remove(handles[3])
+    traits = store.traits(handles[5], [*handles[:5], handles[7], -1, 1 << 40, 99])
+    assert traits is not None
+    facts = [store.facts(handles[i]) for i in (5, 0, 1, 4, 7)]  # what is kept is no choice any more, but the chosen one
+    told = zip(traits.category.tolist(), traits.components.tolist(), traits.size_m.tolist(), strict=True)
+    expected = [(f.category, f.components.tolist(), f.size_m) for f in facts if f is not None]
+    assert list(told) == expected
+    assert store.traits(handles[3], handles) is None
+
+
 def test_it_grows_by_doubling_and_keeps_everything() -> None:
     store = SceneStore(capacity=2)
     handles = [store.add(generated(i, i), at(i, 0, 0), 0.5 + i, i, 0, grown=True) for i in range(50)]

@@ -122,12 +122,9 @@ class Adaptation:
         return Summary(self.policy, self.preference.observations, rows, mean[f.latent_slice], sd[f.latent_slice])
 
     def _learn(self, event: Event, objects: ObjectLookup) -> None:
-        chosen = objects.facts(event.handle)
-        if chosen is None:
-            return
         weight = WEIGHT[event.act]
         if event.act in (Act.RELEASE, Act.THROW):
             weight *= min(event.seconds / _HOLD_FULL_S, 1.0)
-        others = [h for h in event.visible if h != event.handle]
-        seen = [chosen, *(facts for h in others if (facts := objects.facts(h)) is not None and not facts.kept)]
-        self.preference.choose(self.features.of_all(seen), 0, weight, worst=event.act is Act.DISMISS)
+        seen = objects.traits(event.handle, [h for h in event.visible if h != event.handle])
+        if seen is not None:
+            self.preference.choose(self.features.of_all(seen), 0, weight, worst=event.act is Act.DISMISS)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vrapp.core.maths import Array
-from vrapp.core.scene import ObjectFacts
+from vrapp.core.scene import ObjectFacts, Traits
 
 
 @dataclass(frozen=True)
@@ -45,17 +44,19 @@ class Features:
 
     def of(self, facts: ObjectFacts) -> np.ndarray:
         """(dim,) float64 of one object. A category out of range leaves the one-hot part zero."""
-        row: np.ndarray = self.of_all([facts])[0]
+        one = Traits(np.array([facts.category]), facts.components[None], np.array([facts.size_m]))
+        row: np.ndarray = self.of_all(one)[0]
         return row
 
-    def of_all(self, facts: Sequence[ObjectFacts]) -> np.ndarray:
-        """(n, dim) float64: ``of`` each; they have equally many components."""
-        x = np.zeros((len(facts), self.dim))
-        category = np.array([f.category for f in facts])
+    def of_all(self, traits: Traits) -> np.ndarray:
+        """(n, dim) float64: ``of`` each."""
+        category = traits.category
+        x = np.zeros((len(category), self.dim))
         known = ((category >= 0) & (category < self.categories)).nonzero()[0]
         x[known, category[known]] = 1.0
-        components = np.array([f.components for f in facts], float)[:, : self.components]
+        components = traits.components.astype(float)[:, : self.components]
         scaled = components / np.maximum(self.component_scale[: components.shape[1]], 1e-6)
-        x[:, self.categories : self.categories + components.shape[1]] = np.clip(np.nan_to_num(scaled), -4, 4)
-        x[:, -1] = np.log2(np.maximum([f.size_m for f in facts], 1e-3))
+        scaled[np.isnan(scaled)] = 0.0
+        x[:, self.categories : self.categories + components.shape[1]] = np.minimum(np.maximum(scaled, -4), 4)
+        x[:, -1] = np.log2(np.maximum(traits.size_m, 1e-3))
         return x

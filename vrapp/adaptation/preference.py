@@ -18,10 +18,10 @@ class Preference:
     """N(mean, precision⁻¹) over weights (D,), float64. ``forgetting``: what stays of it per observation."""
 
     def __init__(self, prior_sd: np.ndarray, forgetting: float = 0.98) -> None:
-        self._prior_precision = np.diag(1.0 / np.asarray(prior_sd, float) ** 2)
+        self._prior_diagonal = 1.0 / np.asarray(prior_sd, float) ** 2  # of the precision
         self._forgetting = forgetting
         self.mean = np.zeros(len(prior_sd))
-        self.precision = self._prior_precision.copy()
+        self.precision = np.diag(self._prior_diagonal)
         self.observations = 0
         self._factor: np.ndarray | None = None
 
@@ -35,7 +35,8 @@ class Preference:
             return
         x = -x if worst else x
         keep = self._forgetting**weight
-        prior = keep * self.precision + (1 - keep) * self._prior_precision
+        prior = keep * self.precision
+        prior.flat[:: len(prior) + 1] += (1 - keep) * self._prior_diagonal
         start = np.linalg.solve(prior, keep * (self.precision @ self.mean))  # towards the prior's mean, 0
         self.mean, self.precision = _laplace(x, chosen, weight, start, prior)
         self.observations += 1
@@ -62,8 +63,9 @@ def _laplace(
         utility = x @ w
         p = np.exp(utility - utility.max())
         p /= p.sum()
-        gradient = weight * (x[chosen] - p @ x) - prior @ (w - start)
-        centred = x - p @ x
+        mean = p @ x
+        gradient = weight * (x[chosen] - mean) - prior @ (w - start)
+        centred = x - mean
         precision = prior + weight * (centred * p[:, None]).T @ centred
         step = np.linalg.solve(precision, gradient)
         w += step

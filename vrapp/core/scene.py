@@ -6,9 +6,10 @@ old handle never names a newer object.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -100,8 +101,20 @@ class ObjectFacts:
     kept: bool = False
 
 
+class Traits(NamedTuple):
+    """Of several objects what a choice between them is learnt from: ``category`` (n,) int, ``components`` (n, k)
+    float32, ``size_m`` (n,) float64, the longest sides in metres."""
+
+    category: np.ndarray
+    components: np.ndarray
+    size_m: np.ndarray
+
+
 class ObjectLookup(Protocol):
     """Facts by handle; the scene store is one."""
 
     def facts(self, handle: int) -> ObjectFacts | None:
         """The object's facts, or None where the handle no longer names one."""
+
+    def traits(self, chosen: int, others: Sequence[int]) -> Traits | None:
+        """Of what was chosen, then of those of the others that are there still and not kept; None if it is gone."""

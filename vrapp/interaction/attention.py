@@ -15,6 +15,7 @@ _LOOK_NS = 250_000_000
 _CONE_RAD = 0.07  # 4°: the eyes (and far more the head) point no better
 LOOK_REACH_M = 45.0
 _VIEW_RAD = 0.79  # half of the cone that counts as in view
+_KEPT = int(Mark.KEPT)  # an array and an enum compare eight times slower
 _NEAR_M = 8.0  # a choice set reaches at least so far
 
 
@@ -79,11 +80,14 @@ class ChoiceSet:
         """
         n = arrays.count
         self._reserve(n)
-        recent = (now_ns - self._seen_ns[:n] <= SEEN_NS) & (self._generation[:n] == arrays.generation)
-        distance = np.linalg.norm(arrays.position - head, axis=1) - arrays.radius
-        slot = slot_of(arrays, chosen)
-        reach = _NEAR_M if slot is None else max(_NEAR_M, 1.3 * float(distance[slot]))
-        fit = recent & touchable(arrays) & (distance <= reach) & (arrays.mark & Mark.KEPT == 0)
-        if slot is not None:
-            fit[slot] = True
-        return tuple(handle_of(arrays, int(s)) for s in np.flatnonzero(fit))
+        slots = ((now_ns - self._seen_ns[:n] <= SEEN_NS) & (self._generation[:n] == arrays.generation)).nonzero()[0]
+        one = slot_of(arrays, chosen)
+        if one is not None and one not in slots:
+            slots = np.sort(np.append(slots, one))
+        distance = np.linalg.norm(arrays.position[slots] - head, axis=1) - arrays.radius[slots]
+        its = slots == one
+        reach = _NEAR_M if one is None else max(_NEAR_M, 1.3 * float(distance[its][0]))
+        fit = touchable(arrays)[slots] & (distance <= reach) & (arrays.mark[slots] & _KEPT == 0)
+        slots = slots[fit | its]
+        handles: list[int] = (arrays.generation[slots].astype(np.int64) << 32 | slots).tolist()  # as ``handle_of``
+        return tuple(handles)

@@ -103,7 +103,7 @@ class Interaction:
         ]
         gaze = snapshot.has(Valid.GAZE) and snapshot.gaze.sound
         eye = world_from_stage @ snapshot.gaze if gaze else self.head
-        if self._around is None or not self._around.hold(arrays, self.head.position):
+        if self._around is None or not self._around.follow(arrays, self.head.position):
             self._around = Surroundings(arrays, self.head.position)
         around = self._around
         self._choice.update(around, self.head, now_ns)

@@ -20,7 +20,8 @@ class Hull:
 
     ``vertices`` (V, 3) float32; polygons: ``normals`` (P, 3), ``lengths`` (P,) and ``corners`` (sum lengths,)
     vertex indices, counter-clockwise from outside; ``vertex_polygons``: (sum,) polygon indices by vertex, of
-    ``vertex_counts`` (V,). ``centre`` (3,) and ``frame`` (4,) wxyz: the inertial frame in the object's;
+    ``vertex_counts`` (V,); ``corner_starts`` (P,) and ``polygon_starts`` (V,) tell where in these lists each polygon's
+    and each vertex's begin. ``centre`` (3,) and ``frame`` (4,) wxyz: the inertial frame in the object's;
     ``inertia`` (3,), ``volume``, ``half`` (3,) and ``middle`` (3,) of its box in the inertial frame.
     """
 
@@ -30,6 +31,8 @@ class Hull:
     corners: np.ndarray
     vertex_polygons: np.ndarray
     vertex_counts: np.ndarray
+    corner_starts: np.ndarray
+    polygon_starts: np.ndarray
     centre: np.ndarray
     frame: np.ndarray
     inertia: np.ndarray
@@ -62,8 +65,8 @@ def box_hull(box: Array) -> Hull:
     # The cube's inertial frame may be any permutation of its axes; keep to the object's own.
     return Hull(
         (cube.vertices * half).astype(np.float32), cube.normals, cube.lengths, cube.corners, cube.vertex_polygons,
-        cube.vertex_counts, (lower + upper) / 2, np.array([1.0, 0, 0, 0]), volume / 3 * (squares.sum() - squares),
-        volume, half, np.zeros(3),
+        cube.vertex_counts, cube.corner_starts, cube.polygon_starts, (lower + upper) / 2, np.array([1.0, 0, 0, 0]),
+        volume / 3 * (squares.sum() - squares), volume, half, np.zeros(3),
     )  # fmt: skip
 
 
@@ -76,8 +79,8 @@ def _cube() -> Hull:
     turn = flat.reshape(3, 3)
     vertices, normals = cube.vertices @ turn.T, cube.normals @ turn.T
     return Hull(
-        vertices, normals, cube.lengths, cube.corners, cube.vertex_polygons, cube.vertex_counts, cube.centre,
-        np.array([1.0, 0, 0, 0]), cube.inertia, cube.volume, np.ones(3), np.zeros(3),
+        vertices, normals, cube.lengths, cube.corners, cube.vertex_polygons, cube.vertex_counts, cube.corner_starts,
+        cube.polygon_starts, cube.centre, np.array([1.0, 0, 0, 0]), cube.inertia, cube.volume, np.ones(3), np.zeros(3),
     )  # fmt: skip
 
 
@@ -92,6 +95,13 @@ def _compiled(points: np.ndarray) -> Hull:
     m = spec.compile()
     return Hull(
         m.mesh_vert.copy(), m.mesh_polynormal.copy(), m.mesh_polyvertnum.copy(), m.mesh_polyvert.copy(),
-        m.mesh_polymap.copy(), m.mesh_polymapnum.copy(), m.body_ipos[1].copy(), m.body_iquat[1].copy(),
+        m.mesh_polymap.copy(), m.mesh_polymapnum.copy(), _starts(m.mesh_polyvertnum), _starts(m.mesh_polymapnum),
+        m.body_ipos[1].copy(), m.body_iquat[1].copy(),
         m.body_inertia[1].copy(), float(m.body_mass[1]), m.geom_aabb[0, 3:].copy(), m.geom_aabb[0, :3].copy(),
     )  # fmt: skip
+
+
+def _starts(lengths: np.ndarray) -> np.ndarray:
+    """Where each of several lists of these lengths begins, one after the other."""
+    starts: np.ndarray = np.cumsum(lengths) - lengths
+    return starts

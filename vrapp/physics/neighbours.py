@@ -32,7 +32,8 @@ class _Still(NamedTuple):
 class Neighbourhood:
     """The still objects about a few moving ones, looked up among all of them only every few frames."""
 
-    def __init__(self) -> None:
+    def __init__(self, ahead_m: float = _AHEAD_M) -> None:
+        self._ahead_m = ahead_m
         self._about: list[tuple[list[float], float, list[_Still]]] = []  # where, how far, and who was found there
         self._handles: list[int] = []
         self._frames_left = 0
@@ -72,7 +73,7 @@ class Neighbourhood:
     ) -> None:
         """Find whoever may come within reach before the next look, however the moving ones turn."""
         self._frames_left, self._handles = _LOOKS_FRAMES, list(handles)
-        reached = [reach + _AHEAD_M for reach in reach_m]
+        reached = [reach + self._ahead_m for reach in reach_m]
         limit = [float(arrays.radius[h & _SLOT]) + far for h, far in zip(handles, reached, strict=True)]
         close = np.zeros((len(handles), arrays.count), bool)
         for row, position, far in zip(close, positions, limit, strict=True):
@@ -103,7 +104,7 @@ def resting_on(arrays: SceneArrays, slot: int) -> list[int]:
     while ask:
         below = ask.pop()
         middle, half = _bounds_of(arrays, below)
-        for _, near, _ in Neighbourhood().near(arrays, [handle_of(arrays, below)], [0.03]):
+        for _, near, _ in Neighbourhood(0.0).near(arrays, [handle_of(arrays, below)], [0.03]):
             higher_middle, higher_half = _bounds_of(arrays, near)
             if higher_middle[1] - higher_half[1] > middle[1] - half[1] + 0.03 and near not in found:
                 found.append(near)
@@ -112,16 +113,17 @@ def resting_on(arrays: SceneArrays, slot: int) -> list[int]:
 
 
 def _bounds_of(arrays: SceneArrays, slot: int) -> _Box:
-    """World-aligned middle and half extents, metres, of an object at full growth."""
+    """World-aligned middle and half extents, metres, of an object at full growth. Written out: a dozen a look."""
     size = float(arrays.size[slot]) / 2
     columns = floats.axes(arrays.orientation[slot].tolist())
     lower, upper = arrays.box[slot].tolist()
-    middle, half = arrays.position[slot].tolist(), [0.0, 0.0, 0.0]
-    for column, low, high in zip(columns, lower, upper, strict=True):
-        for k in range(3):
-            middle[k] += column[k] * (low + high) * size
-            half[k] += abs(column[k]) * (high - low) * size
-    return middle, half
+    x, y, z = arrays.position[slot].tolist()
+    i = j = k = 0.0
+    for (a, b, c), low, high in zip(columns, lower, upper, strict=True):
+        centre, extent = low + high, high - low
+        x, y, z = x + a * centre * size, y + b * centre * size, z + c * centre * size
+        i, j, k = i + abs(a) * extent * size, j + abs(b) * extent * size, k + abs(c) * extent * size
+    return [x, y, z], [i, j, k]
 
 
 def _gap(a: _Box, b: _Box) -> float:

@@ -35,9 +35,9 @@ class BodyPool:
         self.model = _compile(moving, fixed)
         self.data = mujoco.MjData(self.model)
         self.mass = [1.0] * moving
-        meshes = np.arange(moving + fixed)
-        self._corner_start = meshes * (len(self.model.mesh_polyvert) // len(meshes))
-        self._link_start = meshes * (len(self.model.mesh_polymap) // len(meshes))
+        bodies = moving + fixed
+        self._corner_start = [i * (len(self.model.mesh_polyvert) // bodies) for i in range(bodies)]
+        self._link_start = [i * (len(self.model.mesh_polymap) // bodies) for i in range(bodies)]
         # Views into MuJoCo's own memory:
         self.qpos = self.data.qpos.reshape(moving, 7)
         self.qvel = self.data.qvel.reshape(moving, 6)
@@ -54,9 +54,9 @@ class BodyPool:
         """Take a body out of the world: it collides with nothing, and lies still."""
         geom = body + 1
         self.model.geom_contype[geom] = self.model.geom_conaffinity[geom] = 0
-        spot = np.array([10.0 * body, _PARKED_M, 0])
+        spot = 10.0 * body, _PARKED_M, 0.0
         if body < self.moving:
-            self.qpos[body], self.qvel[body] = [*spot, 1, 0, 0, 0], 0
+            self.qpos[body], self.qvel[body] = (*spot, 1, 0, 0, 0), 0
             self.model.body_gravcomp[body + 1] = 1.0
             self._force[body + 1] = 0
         else:
@@ -64,16 +64,18 @@ class BodyPool:
 
     def put(self, body: int, hull: Hull, size: float, position: Array, orientation: Array) -> None:
         """Give a body the shape ``hull`` at ``size`` metres a unit, and the pose of the object's cube."""
+        # In Python's floats, but for the shape: numpy takes several times as long over three numbers.
         m, geom, mesh = self.model, body + 1, body
         self._write_shape(mesh, hull, size)
-        m.geom_aabb[geom] = [*(hull.middle * size), *(hull.half * size)]
-        m.geom_rbound[geom] = float(np.linalg.norm(np.abs(hull.middle) + hull.half)) * size
+        middle, half = hull.middle.tolist(), hull.half.tolist()
+        m.geom_aabb[geom] = [x * size for x in (*middle, *half)]
+        m.geom_rbound[geom] = math.hypot(*(abs(x) + far for x, far in zip(middle, half, strict=True))) * size
         w, *xyz = hull.frame.tolist()
         self._frame[body] = (*xyz, w)
-        self._centre[body] = (hull.centre * size).tolist()
+        self._centre[body] = [x * size for x in hull.centre.tolist()]
         if body < self.moving:
             mass = min(max(hull.volume * size**3 * DENSITY_KG_M3, _MASS_KG[0]), _MASS_KG[1])
-            inertia = np.maximum(hull.inertia / hull.volume * size**2 * mass, 1e-5)
+            inertia = [max(x / hull.volume * size**2 * mass, 1e-5) for x in hull.inertia.tolist()]
             self._write_inertia(body, mass, inertia)
             m.geom_contype[geom], m.geom_conaffinity[geom] = _MOVING, _GROUND | _MOVING | _FIXED
             m.body_gravcomp[geom] = 0.0
@@ -125,12 +127,10 @@ class BodyPool:
             return False
         return True
 
-    def touching(self) -> np.ndarray:
-        """(moving,) bool: which moving bodies are in contact with anything."""
-        touched = np.zeros(self.model.ngeom, bool)
-        if self.data.ncon:
-            touched[self.data.contact.geom.ravel()] = True
-        return touched[1 : self.moving + 1]
+    def touching(self) -> set[int]:
+        """The moving bodies that are in contact with anything."""
+        geoms: list[int] = self.data.contact.geom.ravel().tolist() if self.data.ncon else []
+        return {geom - 1 for geom in geoms if 0 < geom <= self.moving}
 
     def _write(self, body: int, at: Sequence[float], turn: Sequence[float]) -> None:
         x, y, z, w = turn
@@ -148,21 +148,22 @@ class BodyPool:
         m.mesh_polynormal[p : p + np_] = hull.normals
         corner, link = self._corner_start[mesh], self._link_start[mesh]
         m.mesh_polyvertnum[p : p + np_] = hull.lengths
-        m.mesh_polyvertadr[p : p + np_] = corner + np.cumsum(hull.lengths) - hull.lengths
+        m.mesh_polyvertadr[p : p + np_] = hull.corner_starts + corner
         m.mesh_polyvert[corner : corner + len(hull.corners)] = hull.corners
         m.mesh_polymapnum[v : v + nv] = hull.vertex_counts
-        m.mesh_polymapadr[v : v + nv] = link + np.cumsum(hull.vertex_counts) - hull.vertex_counts
+        m.mesh_polymapadr[v : v + nv] = hull.polygon_starts + link
         m.mesh_polymap[link : link + len(hull.vertex_polygons)] = hull.vertex_polygons
 
-    def _write_inertia(self, body: int, mass: float, inertia: np.ndarray) -> None:
+    def _write_inertia(self, body: int, mass: float, inertia: Sequence[float]) -> None:
         m, dof = self.model, 6 * body
         self.mass[body] = mass
         m.body_mass[body + 1] = m.body_subtreemass[body + 1] = mass
         m.body_inertia[body + 1] = inertia
-        m.body_invweight0[body + 1] = [1 / mass, float((1 / inertia).mean())]
-        m.dof_invweight0[dof : dof + 3], m.dof_invweight0[dof + 3 : dof + 6] = 1 / mass, float((1 / inertia).mean())
+        light = sum(1 / x for x in inertia) / 3
+        m.body_invweight0[body + 1] = (1 / mass, light)
+        m.dof_invweight0[dof : dof + 6] = (*(1 / mass,) * 3, *(light,) * 3)
         # Air and grass: things neither slide nor roll for ever.
-        m.dof_damping[dof : dof + 3], m.dof_damping[dof + 3 : dof + 6] = 0.08 * mass, _TURN_DAMPING * inertia
+        self._damping[dof : dof + 6] = (*(0.08 * mass,) * 3, *(_TURN_DAMPING * x for x in inertia))
 
 
 def _seed_shape() -> np.ndarray:

@@ -114,6 +114,9 @@ class PhysicsWorld:
 
     def update(self, arrays: SceneArrays, events: Sequence[Event], carried: Mapping[int, Pose], dt_s: float) -> None:
         """One frame. ``carried``: world pose of what is in a hand, by handle; events RELEASE and THROW let go."""
+        idle = self._pool is self._small and not (carried or self._moving or self._reshaped)
+        if idle and _SHRINKING not in arrays.state.tobytes():  # as in many frames; numpy would take three times as long
+            return
         dt_s = 0.0 if math.isnan(dt_s) else min(max(dt_s, 0.0), LONGEST_FRAME_S)
         carried = {h: p for h, p in carried.items() if slot_of(arrays, h) is not None and p.sound}
         for handle in [h for h in self._moving if slot_of(arrays, h) is None]:
@@ -134,7 +137,8 @@ class PhysicsWorld:
         motions = self._motions(carried, dt_s)
         sound = True
         for i in range(steps):
-            self._carry(motions, (i + 1) / steps)
+            if motions:
+                self._carry(motions, (i + 1) / steps)
             if loose and sound:  # what is held goes where the hands go
                 sound = self._pool.step(dt_s / steps)
         for moving in list(self._moving.values()):
@@ -269,9 +273,8 @@ class PhysicsWorld:
 
     def _follow_leaving(self, arrays: SceneArrays) -> None:
         """What lies on something that shrinks away falls."""
-        if _SHRINKING not in arrays.state.tobytes():  # as nearly always: numpy would take three times as long
-            return
-        for slot in arrays.slots_in(ObjectState.SHRINKING).tolist():
+        leaving = arrays.slots_in(ObjectState.SHRINKING).tolist() if _SHRINKING in arrays.state.tobytes() else ()
+        for slot in leaving:
             handle = handle_of(arrays, slot)
             if handle not in self._leaving:
                 self._leaving.add(handle)
@@ -340,7 +343,7 @@ class PhysicsWorld:
                 lying[m.body] = axes
         touching = self._pool.touching() if lying else ()
         for m in self._moving.values():
-            if m.body in lying and touching[m.body] and m.effort_s < _EFFORT_S:
+            if m.body in lying and m.body in touching and m.effort_s < _EFFORT_S:
                 m.turned = True
                 m.effort_s += dt_s
                 self._get_up(arrays, m, lying[m.body])
@@ -353,7 +356,8 @@ class PhysicsWorld:
         x, y, z = axes[1]
         length = math.hypot(x, z)
         about_x, about_z = (-z / length, x / length) if length > 1e-3 else (1.0, 0.0)  # up × (0, 1, 0)
-        extent = np.ptp(arrays.box[moving.slot], axis=0).tolist()
+        lower, upper = arrays.box[moving.slot]
+        extent = (upper - lower).tolist()
         sideways = [abs(about_x * axis[2] - about_z * axis[0]) for axis in axes]
         lever_m = sum(map(float.__mul__, sideways, extent)) * float(arrays.size[moving.slot]) / 2
         most = 1.6 * 9.81 * self._pool.mass[moving.body] * lever_m

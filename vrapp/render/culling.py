@@ -54,6 +54,8 @@ _FRAMES_PER_CHOICE = 4  # a level may be a few frames late, nobody walks that fa
 
 _MOST_STRAIN = 6.0
 
+_STEPS_PER_M, _MOST_STEPS = np.float32(64), np.float32(65535)  # of distance, to sort by
+
 _MARK_HIGHLIGHTS = {
     Mark.KEPT: (1.0, 0.62, 0.25, 0.18),
     Mark.GAZED: (1.0, 0.90, 0.55, 0.45),
@@ -77,7 +79,7 @@ HIGHLIGHTS = _highlight_table()
 
 def smoothstep(x: Array) -> Array:
     """Cubic ease of 0…1."""
-    x = np.clip(x, 0, 1)
+    x = np.minimum(np.maximum(x, 0), 1)  # half the time of np.clip
     eased: Array = x * x * (3 - 2 * x)
     return eased
 
@@ -113,13 +115,15 @@ class DrawList:
     ``rows`` (capacity,) of OBJECT_DTYPE, ``mesh_id``, bounding sphere at the present growth (``spheres``, that is
     ``centre``, 1 and ``radius``) and ``shown`` by row; ``objects`` and ``count`` say how many rows there are without
     and with hands; ``moved`` are the rows that changed but for their highlight; ``outlined`` and ``kept`` those with
-    such a mark.
+    such a mark; ``version`` rises when a row's mesh, scale or whether it is shown may be another. ``scale`` by row.
     """
 
     def __init__(self) -> None:
-        self.objects = self.count = 0
+        self.objects = self.count = self.version = 0
+        self._hand_meshes: Sequence[int] = []
         self.rows = np.zeros(256, OBJECT_DTYPE)
         self._numbers = _numbers_of(self.rows)
+        self.scale = self._numbers[:, 3]  # a view
         self.mesh_id = np.zeros(256, np.int32)
         self.spheres = _spheres(256)
         self.centre, self.radius = self.spheres[:, :3], self.spheres[:, 4]  # views
@@ -164,19 +168,25 @@ class DrawList:
             self._state[:n], self._states, self._restless = scene.state, states, len(changed) > 0
         if len(self._travelling):
             self._follow(self._travelling, scene, ground_at)
-            changed = np.concatenate((changed, self._travelling))
+            changed = np.concatenate((changed, self._travelling)) if len(changed) else self._travelling
         self.moved = changed
         marks = scene.mark.tobytes()
         if marks != self._marks:
             marked = (scene.mark != self._mark[:n]).nonzero()[0]
-            self.rows["highlight"][marked] = HIGHLIGHTS[scene.mark[marked] & 15]
+            self._numbers[marked, 8:12] = HIGHLIGHTS[scene.mark[marked] & 15]
             self._mark[marked], self._marks = scene.mark[marked], marks
             self.outlined, self.kept = (scene.mark & _OUTLINED).nonzero()[0], (scene.mark & _KEPT).nonzero()[0]
-        self.objects, self.count = n, count
+        self._place_hands(n, count, hands, hand_meshes)
+
+    def _place_hands(self, n: int, count: int, hands: Sequence[Sequence[float]], meshes: Sequence[int]) -> None:
+        """Rows ``n`` to ``count``."""
         if hands:
-            self._numbers[n:count], self.mesh_id[n:count] = hands, hand_meshes
+            self._numbers[n:count] = hands
             self.centre[n:count] = self._numbers[n:count, :3]
-            self.radius[n:count], self.shown[n:count] = HAND_RADIUS_M, True
+        if (n, count, meshes) != (self.objects, self.count, self._hand_meshes):
+            self.mesh_id[n:count], self.radius[n:count], self.shown[n:count] = meshes, HAND_RADIUS_M, True
+            self.objects, self.count, self._hand_meshes = n, count, meshes
+            self.version += 1
 
     def distances(self, viewer: Array) -> Array:
         """(count,) metres from ``viewer`` (3,)."""
@@ -190,37 +200,43 @@ class DrawList:
         n, mesh_id = scene.count, scene.mesh_id
         differs: np.ndarray = (mesh_id != self.mesh_id[:n]) | (_resident(arena, mesh_id) != self._resident[:n])
         differs |= scene.size * scene.growth != self._edge[:n]
-        differs |= (scene.box != self._box[:n]).any(axis=(1, 2)) | (scene.position != self.centre[:n]).any(axis=1)
-        differs |= (scene.orientation != self.rows["orientation"][:n]).any(axis=1)
+        # By number, not by row: a reduction over a short axis takes far longer.
+        for now, before in ((scene.box, self._box[:n]), (scene.position, self.centre[:n]),
+                            (scene.orientation, self._numbers[:n, 4:8])):  # fmt: skip
+            other = (now != before).reshape(-1).nonzero()[0]
+            if len(other):
+                differs[other * n // now.size] = True
         return differs
 
     def _work_out(
         self, slots: np.ndarray, scene: SceneArrays, arena: MeshArena, ground_at: Callable[[Array], Array]
     ) -> None:
         """The rows of these slots; what is not drawn (none, not grown, mesh not resident) has scale 0."""
+        self.version += 1
         mesh_id = scene.mesh_id[slots]
         resident, size, box = _resident(arena, mesh_id), scene.size[slots], scene.box[slots]
         edge = size * scene.growth[slots]
         shown = resident & (scene.state[slots] != 0)
         growth = smoothstep(scene.growth[slots]) * shown
-        rows = np.zeros(len(slots), OBJECT_DTYPE)
-        rows["position"] = scene.position[slots]
-        rows["scale"] = size * growth
-        rows["orientation"] = scene.orientation[slots]
-        rows["half_extent"] = (box[:, 1] - box[:, 0]) * (0.5 * rows["scale"][:, None])
-        rows["ground_y"] = ground_at(rows["position"])
-        self.rows[slots], self.centre[slots] = rows, rows["position"]
+        position = scene.position[slots]
+        numbers = np.zeros((len(slots), 16), np.float32)  # OBJECT_DTYPE's, without its fields: quicker
+        numbers[:, :3], numbers[:, 4:8] = position, scene.orientation[slots]
+        scale = numbers[:, 3] = size * growth
+        numbers[:, 12:15] = (box[:, 1] - box[:, 0]) * (0.5 * scale[:, None])
+        numbers[:, 15] = ground_at(position)
+        self._numbers[slots], self.centre[slots] = numbers, position
         self._resident[slots], self._edge[slots], self._box[slots] = resident, edge, box
         self._mark[slots], self._marks = 0, None
         self.mesh_id[slots], self.radius[slots] = mesh_id, scene.radius[slots] * growth
         self.shown[slots] = shown & (growth > 0)
 
     def _follow(self, slots: np.ndarray, scene: SceneArrays, ground_at: Callable[[Array], Array]) -> None:
-        """Only the pose of these has changed."""
-        position = scene.position[slots]
-        self.rows["position"][slots] = self.centre[slots] = position
-        self.rows["orientation"][slots] = scene.orientation[slots]
-        self.rows["ground_y"][slots] = ground_at(position)
+        """Only the pose of these, which are few, has changed."""
+        for slot in slots.tolist():
+            row, position = self._numbers[slot], scene.position[slot]
+            row[:3] = self.centre[slot] = position
+            row[4:8] = scene.orientation[slot]
+            row[15] = ground_at(position[None])[0]
 
     def _reserve(self, count: int) -> None:
         while len(self.rows) < count:
@@ -228,6 +244,7 @@ class DrawList:
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
             self._numbers = _numbers_of(self.rows)
+            self.scale = self._numbers[:, 3]
             self.spheres = np.concatenate([self.spheres, _spheres(len(self.spheres))])
             self.centre, self.radius = self.spheres[:, :3], self.spheres[:, 4]
 
@@ -246,7 +263,7 @@ def _numbers_of(rows: np.ndarray) -> Array:
 
 def _resident(arena: MeshArena, mesh_id: np.ndarray) -> np.ndarray:
     """(N,) bool: which meshes can be drawn; none is -1."""
-    there: np.ndarray = (mesh_id >= 0) & arena.is_resident[np.maximum(mesh_id, 0)]
+    there: np.ndarray = arena.is_resident[mesh_id] & (mesh_id >= 0)
     return there
 
 
@@ -260,6 +277,24 @@ def commands(arena: MeshArena, draws: DrawList, chosen: np.ndarray, level: np.nd
     out["first_index"], out["base_vertex"] = where["first_index"], where["base_vertex"]
     out["base_instance"] = chosen
     return out
+
+
+class RowCommands:
+    """The command of every row at its level, kept until a level, a row or a mesh is another: a frame only picks."""
+
+    def __init__(self) -> None:
+        self._commands = np.zeros(0, COMMAND_DTYPE)
+        self._level: np.ndarray | None = None
+        self._made_of = (-1, -1, -1, -1)
+
+    def of(self, arena: MeshArena, draws: DrawList, level: np.ndarray, instances: int) -> np.ndarray:
+        """(count,) of COMMAND_DTYPE by row, of use for those that are shown. ``level`` (count,): the same array while
+        it is the same."""
+        made_of = arena.version, draws.version, draws.count, instances
+        if level is not self._level or made_of != self._made_of:
+            self._commands = commands(arena, draws, np.arange(draws.count), level, instances)
+            self._level, self._made_of = level, made_of
+        return self._commands
 
 
 class NearestFirst:
@@ -276,7 +311,9 @@ class NearestFirst:
         """The rows that are ``chosen`` (count,) bool, by their distance from ``viewer`` (3,)."""
         self._age += 1
         if len(self._rows) != len(chosen) or self._age >= _FRAMES_PER_CHOICE:
-            self._rows, self._age = draws.distances(viewer).argsort(), 0
+            # To the centimetre or two: numpy sorts small integers by their digits, in a third of the time.
+            steps = np.minimum(draws.distances(viewer) * _STEPS_PER_M, _MOST_STEPS).astype(np.uint16)
+            self._rows, self._age = steps.argsort(kind="stable"), 0
         ordered: np.ndarray = self._rows[chosen[self._rows]]
         return ordered
 
@@ -294,7 +331,7 @@ class DetailChooser:
         self._budget = triangle_budget
         self._strain = 1.0  # what fine_pixels is multiplied by to hold the budget
         self._octaves_per_level = float(np.log2(coarse_ratio))
-        self._level = np.zeros(0, np.int8)  # by row
+        self._level = self._with_hands = np.zeros(0, np.int8)  # by row, of objects alone and of all
         self._owner: object = None  # the scene's views that the levels belong to
         self._generation = np.zeros(0, np.int32)
         self._age = 0
@@ -309,25 +346,33 @@ class DetailChooser:
         if scene is not self._owner or self._age >= _FRAMES_PER_CHOICE:
             self._age = 0
             self._choose(scene, draws.distances(viewer)[:n], pixels_per_radian)
-        if len(self._level) == draws.count:
-            return self._level
-        return np.concatenate([self._level, np.zeros(draws.count - n, np.int8)])
+            self._with_hands = self._level
+        if len(self._with_hands) != draws.count:
+            self._with_hands = np.concatenate([self._level, np.zeros(draws.count - n, np.int8)])
+        return self._with_hands
 
     def _choose(self, scene: SceneArrays, distance: Array, pixels_per_radian: float) -> None:
         radius = scene.radius
         diameter = 2 * radius / np.maximum(distance - radius, 0.05) * pixels_per_radian
-        wanted = np.log2(self._fine_pixels * self._strain / np.maximum(diameter, 1e-3)) / self._octaves_per_level + 1
-        low = np.clip(np.floor(wanted - _HYSTERESIS), 0, LEVELS - 1).astype(np.int8)
+        low = self._levels(diameter, -_HYSTERESIS)
         if scene is self._owner:
-            high = np.clip(np.floor(wanted + _HYSTERESIS), 0, LEVELS - 1).astype(np.int8)
-            self._level = np.clip(self._level, low, high)
+            high = self._levels(diameter, _HYSTERESIS)
+            self._level = np.minimum(np.maximum(self._level, low), high)
             return
         old, known = self._level, min(len(self._level), len(low))
         self._level = low.copy()
-        high = np.clip(np.floor(wanted[:known] + _HYSTERESIS), 0, LEVELS - 1).astype(np.int8)
+        high = self._levels(diameter[:known], _HYSTERESIS)
         same = self._generation[:known] == scene.generation[:known]
-        self._level[:known] = np.where(same, np.clip(old[:known], low[:known], high), low[:known])
+        kept = np.minimum(np.maximum(old[:known], low[:known]), high)
+        self._level[:known] = np.where(same, kept, low[:known])
         self._owner, self._generation = scene, scene.generation.copy()
+
+    def _levels(self, diameter: Array, offset: float) -> np.ndarray:
+        """(N,) int8: the level of each projected diameter, if levels began ``offset`` of a level earlier."""
+        finest, found = self._fine_pixels * self._strain, np.zeros(len(diameter), np.int8)
+        for level in range(1, LEVELS):  # by its largest diameter: quicker than a logarithm of each
+            found += diameter <= np.float32(finest * 2.0 ** ((1 - level + offset) * self._octaves_per_level))
+        return found
 
     def drawn(self, triangles: int) -> None:
         """Tell how many triangles the last choice came to: over the budget, the next ones are coarser."""

@@ -22,7 +22,7 @@ from vrapp.core.pose import Fov, Pose, View
 from vrapp.core.scene import SceneArrays
 from vrapp.render import antialias, post, scenery
 from vrapp.render.arena import MeshArena
-from vrapp.render.culling import DetailChooser, DrawList, NearestFirst, commands, frustum_planes, inside
+from vrapp.render.culling import DetailChooser, DrawList, NearestFirst, RowCommands, frustum_planes, inside
 from vrapp.render.daylight import Daylight
 from vrapp.render.extras import FrameExtras
 from vrapp.render.frame_block import Eye, FrameBlock, place_eyes
@@ -72,7 +72,7 @@ class Renderer:
     def _make_parts(self) -> None:
         ctx, preset = self._ctx, self._preset
         self._detail = DetailChooser(preset.fine_pixels, preset.coarse_ratio, preset.triangle_budget)
-        self._order = NearestFirst()
+        self._order, self._row_commands = NearestFirst(), RowCommands()
         self._hands = HandMeshes(self.arena)
         self._hidden = HiddenArea(ctx)
         self._overlay = Overlay(ctx)
@@ -126,7 +126,7 @@ class Renderer:
         self._shadow.place(self._frame, viewer, _ahead(eyes))
         self._shadow.work_out(self.arena, draws, level)
         drawn = self._commands_for(eyes, draws, viewer, level)
-        glyphs = glyphs_of(extras, draws.rows[draws.kept])
+        glyphs = glyphs_of(extras, draws.rows.take(draws.kept))
         self._frame.upload()
         rows, buffer = self._rows.write(draws.rows[: draws.count]), self._commands.write(drawn)
         self._target.fit((sum(e.size[0] for e in eyes), eyes[0].size[1]))
@@ -148,10 +148,12 @@ class Renderer:
             seen |= inside(frustum_planes(eye.clip_from_world), spheres)
         seen &= draws.shown[: draws.count]
         chosen = self._order.of(seen, draws, viewer)
-        both = np.concatenate((chosen, draws.outlined))
-        out = commands(self.arena, draws, both, level[both], len(eyes))
+        of_all = self._row_commands.of(self.arena, draws, level, len(eyes))
+        out: np.ndarray = of_all.take(
+            np.concatenate((chosen, draws.outlined))
+        )  # an index takes numpy eight times as long
         self.objects_drawn = len(chosen)
-        self.triangles_drawn = int(out["count"][: len(chosen)].sum()) // 3
+        self.triangles_drawn = int(np.add.reduce(out["count"][: len(chosen)])) // 3
         self._detail.drawn(self.triangles_drawn)
         return out
 
@@ -235,7 +237,8 @@ class Renderer:
 
     def _end_state(self) -> None:
         """Leave the context as others expect to find it. (Who draws flat things does not mind the range of depth.)"""
-        self._ctx.disable_direct(GL_CLIP_DISTANCE0)
+        if len(self._eyes) == 2:
+            self._ctx.disable_direct(GL_CLIP_DISTANCE0)
         self._ctx.enable_only(moderngl.NOTHING)
         self._ctx.blend_func = moderngl.DEFAULT_BLENDING
         self._ctx.depth_func = "<="

@@ -16,6 +16,7 @@ from vrapp.render.shader_library import ShaderLibrary
 _HORIZON_M = 2600.0
 _SKY_VERTICES = 24 * 16 * 6  # the grid of sky.vert
 _VALLEY_SLACK_M = 40.0  # how far the viewer may go before the ring of hills follows
+_FEW = 64  # positions
 _FLAT_M, _WILD_M, _RIM_M = 75.0, 420.0, 42.0  # terrain.glsl tells what they are
 
 
@@ -87,6 +88,8 @@ class Scenery:
         self._cell_m = 0.0
         self._heights = ctx.texture((1, 1), 4, np.zeros(4, np.float32).tobytes(), dtype="f4")
         self._valley = np.zeros(2, np.float32)
+        self._valley_at: list[float] = self._valley.tolist()
+        self._told: tuple[float, ...] = ()  # to the frame block
         self._clouds: Any = None
         self._cloud_pixels = 512 if light else 1024
         self._arrays: dict[str, Any] = {}
@@ -106,6 +109,8 @@ class Scenery:
     def height_at(self, positions: Array) -> Array:
         """Ground height (M,) float32 under positions (M, 3), as terrain.glsl has it (of the nearest cell)."""
         height = np.zeros(len(positions), np.float32)
+        if len(positions) <= _FEW and all(self._is_level(x, z) for x, _, z in positions.tolist()):
+            return height  # nearly always, as what moves is what the user's hands have moved
         away = np.hypot(positions[:, 0] - self._valley[0], positions[:, 2] - self._valley[1])
         beyond = np.flatnonzero(away > _FLAT_M)
         if self._cell_m and len(beyond):
@@ -115,6 +120,11 @@ class Scenery:
             row, column = np.floor(positions[beyond][:, [2, 0]] / self._cell_m).astype(int).T % n
             height[beyond] = rise * (self._field[row, column] + _RIM_M * rise)
         return height
+
+    def _is_level(self, x: float, z: float) -> bool:
+        """Whether a place is on the valley's floor."""
+        middle_x, middle_z = self._valley_at
+        return math.hypot(x - middle_x, z - middle_z) <= _FLAT_M
 
     def bake(self, programs: ShaderLibrary, back_to: Any) -> None:
         """Draw the tile of clouds, once, then use ``back_to`` (a framebuffer) again.
@@ -138,12 +148,15 @@ class Scenery:
     def place(self, frame: FrameBlock) -> None:
         """Tell the frame block where the terrain is; the valley follows a viewer who leaves its middle."""
         x, _, z = frame.viewer.tolist()
-        middle_x, middle_z = self._valley.tolist()
+        middle_x, middle_z = self._valley_at
         if (away := math.hypot(x - middle_x, z - middle_z)) > _VALLEY_SLACK_M:
             share = 1 - _VALLEY_SLACK_M / away
             middle_x, middle_z = middle_x + (x - middle_x) * share, middle_z + (z - middle_z) * share
             self._valley[:] = middle_x, middle_z
-        frame.row["terrain"] = (self._field.shape[0] * self._cell_m, middle_x, middle_z, self._cell_m)
+            self._valley_at = self._valley.tolist()
+        terrain = (self._field.shape[0] * self._cell_m, *self._valley_at, self._cell_m)
+        if terrain != self._told:
+            frame.row["terrain"] = self._told = terrain
 
     def draw_ground(self, programs: ShaderLibrary, eyes: int) -> None:
         """The ground; shadow atlas on unit 0."""

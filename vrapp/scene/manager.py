@@ -263,16 +263,17 @@ class SceneManager:
                 return np.array(self.store.position[self.store.slot(wanted[1])])
         return None
 
-    def _worth(self, head: Pose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(slots, worth, out of sight) of all that may be retired: near, seen and of interest is worth more."""
+    def _worth(self, head: Pose) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(slots, distance, worth, out of sight) of all that may be retired: near, seen and of interest is worth
+        more."""
         store, a = self.store, self.store.arrays()
-        slots = np.flatnonzero((a.state == int(ObjectState.RESTING)) & ~store.kept[: a.count])
+        slots = ((a.state == int(ObjectState.RESTING)) & ~store.kept[: a.count]).nonzero()[0]
         to = a.position[slots] - head.position
         distance = np.maximum(np.linalg.norm(to, axis=1), 0.1)
         ahead = (to @ head.forward) / distance
         hidden = (ahead < 0.4) & (distance > 4.0)
         worth = store.interest[slots] - distance / (6.0 + 8.0 * a.radius[slots]) + 0.8 * ahead
-        return slots, worth, hidden
+        return slots, distance, worth, hidden
 
     def _pause_ns(self, usual_s: float, head: Pose) -> int:
         """Until the next change: shorter where little stands ahead, none when benchmarks hurry."""
@@ -289,7 +290,7 @@ class SceneManager:
 
     def _make_room(self, head: Pose) -> bool:
         """Send away the least worthy thing out of sight. False where there is none."""
-        slots, worth, hidden = self._worth(head)
+        slots, _, worth, hidden = self._worth(head)
         if not hidden.any():
             return False
         self.dismiss(self.store.handle(int(slots[int(np.argmin(np.where(hidden, worth, np.inf)))])))
@@ -297,9 +298,8 @@ class SceneManager:
 
     def _retire_far(self, head: Pose) -> None:
         """What the user has walked away from goes without being asked, one at a time."""
-        slots, worth, hidden = self._worth(head)
-        limit = np.minimum(_FAR_M[0] + _FAR_M[1] * self.store.radius[slots], _FAR_M[2])
-        far = hidden & (np.linalg.norm(self.store.position[slots] - head.position, axis=1) > limit)
+        slots, distance, worth, hidden = self._worth(head)
+        far = hidden & (distance > np.minimum(_FAR_M[0] + _FAR_M[1] * self.store.radius[slots], _FAR_M[2]))
         far &= self.store.interest[slots] < _INTERESTING
         if far.any():
             self.dismiss(self.store.handle(int(slots[int(np.argmin(np.where(far, worth, np.inf)))])))

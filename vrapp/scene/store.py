@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from vrapp.core import floats, maths
 from vrapp.core.generation import GeneratedObject
 from vrapp.core.mesh import LATENT_DIM
 from vrapp.core.pose import Pose
-from vrapp.core.scene import Mark, ObjectFacts, ObjectState, SceneArrays
+from vrapp.core.scene import Mark, ObjectFacts, ObjectState, SceneArrays, Traits
 from vrapp.scene.queries import lowest_corner
 
 GROW_S = 0.8
@@ -123,6 +123,22 @@ class SceneStore:
             handle, int(self.request_id[s]), int(self.category[s]), self.latent[s].copy(), self.components[s].copy(),
             longest, bool(self.kept[s]),
         )  # fmt: skip
+
+    def traits(self, chosen: int, others: Sequence[int]) -> Traits | None:
+        """What adaptation learns a choice from (core.scene.ObjectLookup): of dozens of objects at once."""
+        if not self.alive(chosen):
+            return None
+        handles = np.array([chosen, *others], np.int64)
+        slots, generations = handles & (1 << _SLOT_BITS) - 1, handles >> _SLOT_BITS
+        known = (handles >= 0) & (slots < self._count)
+        slots = np.where(known, slots, 0)
+        fits = known & (self.generation[slots] == generations) & (self.state[slots] > int(ObjectState.FREE))
+        fits &= ~self.kept[slots]
+        fits[0] = True
+        slots = slots[fits]
+        box = self.box[slots].astype(float)
+        longest = (box[:, 1] - box[:, 0]).max(axis=1) * self.size[slots]
+        return Traits(self.category[slots], self.components[slots], longest)
 
     def resize(self, handle: int, size: float) -> None:
         """Another edge of the object's cube, in metres; its centre stays."""
