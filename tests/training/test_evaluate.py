@@ -24,7 +24,7 @@ TINY = VaeConfig(encoder=(16, 16, 16), decoder=(16, 16, 16), blocks=(1, 1, 1), h
 SETTINGS = ObjectTraining(
     processes=0, variants=1, prior_width=32, prior_layers=1, denoiser_width=32, denoiser_layers=1,
     vae=VaeTraining(steps=2, batch=2, check_every=2, model=TINY), prior=PriorTraining(steps=2, batch=4),
-    denoiser=DenoiserTraining(steps=2, batch=4),
+    denoiser=DenoiserTraining(steps=2, batch=4, enough=9.0),
 )  # fmt: skip
 NAMES = (
     "iou", "one_nna", "one_nna_oracle", "one_nna_shown", "cov", "cov_oracle", "novelty", "novelty_shown",

@@ -30,7 +30,7 @@ TINY = VaeConfig(encoder=(16, 16, 16), decoder=(16, 16, 16), blocks=(1, 1, 1), h
 SETTINGS = ObjectTraining(
     processes=0, variants=2, prior_width=32, prior_layers=1, denoiser_width=32, denoiser_layers=1,
     vae=VaeTraining(steps=3, batch=2, check_every=2, model=TINY), prior=PriorTraining(steps=3, batch=4),
-    denoiser=DenoiserTraining(steps=3, batch=4),
+    denoiser=DenoiserTraining(steps=3, batch=4, enough=9.0),
 )  # fmt: skip
 
 
@@ -52,6 +52,17 @@ def test_a_folder_becomes_a_generator(trained: tuple[Path, list[str]]) -> None:
     assert grid.shape == (2, 7, 64, 64, 64)
     assert torch.isfinite(grid).all()
     assert any("broken.glb" in line and "not a glTF 2" in line for line in said)
+
+
+def test_a_denoiser_that_has_hardly_learned_is_left_out(trained: tuple[Path, list[str]]) -> None:
+    folder, _ = trained
+    assert load_weights(folder / "own.safetensors").denoiser is not None
+    out, work = folder / "young.safetensors", folder / "own.training"
+    said: list[str] = []
+    settings = replace(SETTINGS, denoiser=replace(SETTINGS.denoiser, enough=0.85))
+    train_objects(folder / "models", out, settings, work, say=said.append)
+    assert load_weights(out).denoiser is None
+    assert any("left out; train longer" in line for line in said)
 
 
 def test_the_autoregressive_prior_can_be_asked_for(trained: tuple[Path, list[str]]) -> None:

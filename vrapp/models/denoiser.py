@@ -37,8 +37,8 @@ class DenoiserConfig:
     layers: int = 6
     heads: int = 4
     dropout: float = 0.1
-    strength: float = 0.5
-    steps: int = 4
+    strength: float = 0.82
+    steps: int = 2
 
     def as_dict(self) -> dict[str, object]:
         """For the weights' metadata."""

@@ -197,7 +197,10 @@ def _fit_prior(
         )  # fmt: skip
         shown = Progress(say, "denoiser")
         denoiser, loss = train_denoiser(latents, checks, sizes, refining, work, shown, shown.tick)
-        return mixture, denoiser, {"denoiser_loss": loss}, means
+        ripe = loss <= refining.enough
+        if not ripe:
+            say(f"denoiser: its loss of {loss:.2f} is above {refining.enough}, so it is left out; train longer")
+        return mixture, denoiser if ripe else None, {"denoiser_loss": loss}, means
     config = PriorConfig(
         len(shapes.categories),
         vae.config.latent_channels,
