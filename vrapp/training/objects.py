@@ -24,7 +24,6 @@ from vrapp.training.shape_data import ShapeData, cached_shapes
 from vrapp.training.sources import list_objects, sources_hash
 from vrapp.training.split import split_of
 from vrapp.training.train_critic import CriticTraining, train_critic
-from vrapp.training.train_denoiser import CHECKPOINT as DENOISER
 from vrapp.training.train_denoiser import DenoiserTraining, train_denoiser
 from vrapp.training.train_gan import SHARPENED, GanTraining, sharpen_decoder
 from vrapp.training.train_prior import CHECKPOINT as PRIOR
@@ -162,7 +161,7 @@ def _trained_vae(
     done: a run that was killed there goes on there, with the very same VAE."""
     prior = settings.prior_share if settings.autoregressive else settings.denoiser_share
     gan = settings.adversarial_share if settings.adversarial else 0.0
-    after = [SHARPENED] * settings.adversarial + [PRIOR if settings.autoregressive else DENOISER]
+    after = [SHARPENED] * settings.adversarial + [PRIOR] * settings.autoregressive
     begun = any((work / name).is_file() for name in after)
     share = 1 - prior - gan - settings.critic_share
     plan = replace(settings.vae, seed=settings.seed, seconds=settings.seconds * share)
