@@ -24,6 +24,15 @@ def test_a_fresh_network_tells_no_velocity() -> None:
     assert not model(torch.randn(2, *SHAPE), torch.rand(2), torch.tensor([0, 2])).any()
 
 
+def test_a_channel_that_never_varies_is_no_harm() -> None:
+    known = torch.randn(6, *SHAPE)
+    known[:, 9] = 0.25
+    model = LatentDenoiser(DenoiserConfig(1, width=32, layers=1, heads=2)).eval()
+    model.set_scale(known)
+    drawn = model.refined(known, torch.zeros(6, dtype=torch.int64), torch.randn(6, *SHAPE))
+    assert torch.isfinite(drawn).all()
+
+
 def test_without_strength_nothing_changes(model: LatentDenoiser) -> None:
     latent = torch.randn(2, *SHAPE)
     assert torch.equal(model.refined(latent, torch.tensor([0, 1]), torch.randn(2, *SHAPE), 0.0), latent)

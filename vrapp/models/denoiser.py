@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 CELLS = 64  # 4³
-SIDE = 4
 _FREQUENCIES = 32
 _TAIL = 1e-5  # uniforms are kept this far from 0 and 1
 
@@ -104,7 +103,7 @@ class LatentDenoiser(nn.Module):
         """Take means and deviations of the channels of latents (N, 11, 4, 4, 4)."""
         flat = latents.transpose(0, 1).flatten(1)
         self.mean.copy_(flat.mean(1))
-        self.deviation.copy_(flat.std(1))
+        self.deviation.copy_(flat.std(1).clamp(min=1e-3))  # models without colours have one colour
 
     def scaled(self, latents: Tensor) -> Tensor:
         """Latents (B, 11, 4, 4, 4) in standard deviations."""
