@@ -107,6 +107,17 @@ def test_only_what_is_not_at_rest_is_worked_out_again() -> None:
     assert drawn(scene, draws).moved.tolist() == []
 
 
+def test_what_two_hands_stretch_is_drawn_as_large_as_it_is() -> None:
+    scene, draws = scene_of([0, 1], [(0, 0, 0)] * 2), DrawList()
+    scene.state[1] = ObjectState.HELD
+    for size in (1.0, 1.0, 1.5, 1.8):
+        scene.size[1], scene.radius[1] = size, 0.8 * size
+        drawn(scene, draws)
+        assert draws.rows["scale"][:2].tolist() == [1.0, np.float32(size)]
+        assert draws.radius[1] == np.float32(0.8 * size)
+        assert np.allclose(draws.rows["half_extent"][1], scene.box[1, 1] * size)
+
+
 def test_when_an_object_comes_only_what_differs_is_worked_out_again() -> None:
     scene, draws = scene_of([0, 0, 0], [(0, 0, 0)] * 3), DrawList()
     drawn(scene, draws)

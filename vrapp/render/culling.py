@@ -167,7 +167,10 @@ class DrawList:
             self._travelling = (_TRAVELS[scene.state] & ~differs).nonzero()[0]
             self._state[:n], self._states, self._restless = scene.state, states, len(changed) > 0
         if len(self._travelling):
-            self._follow(self._travelling, scene, ground_at)
+            if (scene.size[self._travelling] * scene.growth[self._travelling] != self._edge[self._travelling]).any():
+                self._work_out(self._travelling, scene, arena, ground_at)  # two hands stretch it
+            else:
+                self._follow(self._travelling, scene, ground_at)
             changed = np.concatenate((changed, self._travelling)) if len(changed) else self._travelling
         self.moved = changed
         marks = scene.mark.tobytes()
