@@ -46,7 +46,7 @@ class Boxes:
         return torch.nn.functional.interpolate(small, scale_factor=2), None
 
 
-def thinner(category: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
+def thinner(category: torch.Tensor, uniforms: torch.Tensor, noise: torch.Tensor, temperature: float) -> torch.Tensor:
     """Draws of category 1 are flatter than its models; those of category 0 are alike."""
     return latents(category, 4.0 - 2.5 * category, uniforms.flatten(1)[:, 0])
 

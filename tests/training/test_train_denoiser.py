@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vrapp.models.denoiser import DenoiserConfig
-from vrapp.training.train_denoiser import DenoiserTraining, held_out_loss, train_denoiser
+from vrapp.training.train_denoiser import DenoiserTraining, held_out_loss, strength_for, train_denoiser
 from vrapp.training.train_prior import LatentSet
 
 SIZES = DenoiserConfig(2, width=32, layers=1, heads=2)
@@ -54,3 +54,9 @@ def test_a_run_whose_time_is_over_is_not_begun_again(known: LatentSet, tmp_path:
     steps = []
     train_denoiser(known, known, SIZES, plan, tmp_path, tick=lambda step, *_: steps.append(step))
     assert steps == []
+
+
+def test_a_network_that_has_learned_less_may_change_less() -> None:
+    assert strength_for(0.688) == pytest.approx(0.7)
+    assert [strength_for(loss) for loss in (0.2, 0.9)] == [0.9, 0.2]
+    assert strength_for(0.775) < 0.5

@@ -69,11 +69,12 @@ class ObjectModel:
     critic: PlausibilityCritic | None = None  # whose threshold is in `gate`
     denoiser: LatentDenoiser | None = None  # of what the prior draws, before the projections
 
-    def draw(self, category: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
-        """Latents (B, 11, 4, 4, 4) of category (B,) int64 and uniforms (B, 64, 11) in [0, 1), as they are decoded."""
+    def draw(self, category: Tensor, uniforms: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
+        """Latents (B, 11, 4, 4, 4), as they are decoded, of category (B,) int64, uniforms (B, 64, 11) in [0, 1) for the
+        prior, and standard normal noise like the latents for the denoiser."""
         latent = self.prior.sample(category, uniforms, temperature)
         if self.denoiser is not None:
-            latent = self.denoiser.refined_by(latent, category, uniforms, temperature)
+            latent = self.denoiser.refined(latent, category, noise, self.denoiser.strength_at(temperature))
         return self.vae.projected(latent, self.projections)
 
 

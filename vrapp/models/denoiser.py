@@ -22,7 +22,6 @@ from torch.nn import functional
 
 CELLS = 64  # 4³
 _FREQUENCIES = 32
-_TAIL = 1e-5  # uniforms are kept this far from 0 and 1
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class DenoiserConfig:
     layers: int = 6
     heads: int = 4
     dropout: float = 0.1
-    strength: float = 0.82
-    steps: int = 2
+    strength: float = 0.7
+    steps: int = 3
 
     def as_dict(self) -> dict[str, object]:
         """For the weights' metadata."""
@@ -148,14 +147,8 @@ class LatentDenoiser(nn.Module):
         mixed = (1.0 - t) * self.scaled(latent) + t * noise
         return self.unscaled(self._walk(mixed, category, t, 0.0, self.config.steps))
 
-    def refined_by(self, latent: Tensor, category: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
-        """``refined`` with the noise that uniforms (B, 64, 11) in [0, 1) stand for; at temperatures below 1 with less
-        ``strength``, so that 0 leaves the latents (B, 11, 4, 4, 4) as they are."""
-        noise = torch.special.ndtri(uniforms.clamp(_TAIL, 1 - _TAIL)).transpose(1, 2).reshape(latent.shape)
-        return self.refined(latent, category, noise, self.strength_at(temperature))
-
     def strength_at(self, temperature: float) -> float:
-        """The t up to which noise is mixed in."""
+        """The t up to which noise is mixed in: less below temperature 1, and none at 0."""
         return self.config.strength * min(max(temperature, 0.0), 1.0)
 
     @torch.no_grad()

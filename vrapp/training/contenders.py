@@ -68,8 +68,9 @@ def sample_latents(model: ObjectModel, labels: Tensor, seed: int, temperature: f
     """Latents (B, 11, 4, 4, 4) for labels (B,), as the prior draws them. The world's gate has not looked at them."""
     rng = torch.Generator().manual_seed(seed)
     uniforms = torch.rand(len(labels), 64, model.vae.config.latent_channels, generator=rng)
-    parts = zip(torch.split(labels, _DRAWN), torch.split(uniforms, _DRAWN), strict=True)
-    return torch.cat([model.draw(label, some, temperature) for label, some in parts])
+    noise = torch.randn(len(labels), *LATENT_SHAPE, generator=rng)
+    parts = zip(*(torch.split(each, _DRAWN) for each in (labels, uniforms, noise)), strict=True)
+    return torch.cat([model.draw(*some, temperature) for some in parts])
 
 
 @torch.no_grad()

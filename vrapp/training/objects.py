@@ -24,7 +24,7 @@ from vrapp.training.shape_data import ShapeData, cached_shapes
 from vrapp.training.sources import list_objects, sources_hash
 from vrapp.training.split import split_of
 from vrapp.training.train_critic import CriticTraining, train_critic
-from vrapp.training.train_denoiser import DenoiserTraining, train_denoiser
+from vrapp.training.train_denoiser import DenoiserTraining, strength_for, train_denoiser
 from vrapp.training.train_gan import SHARPENED, GanTraining, sharpen_decoder
 from vrapp.training.train_prior import CHECKPOINT as PRIOR
 from vrapp.training.train_prior import PriorTraining, encode_proportions, encode_shapes, train_prior
@@ -102,9 +102,11 @@ def train_objects(
     if not first:
         return None
 
-    def draw(category: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
+    def draw(category: Tensor, uniforms: Tensor, noise: Tensor, temperature: float) -> Tensor:
         latent = prior.sample(category, uniforms, temperature)
-        return latent if denoiser is None else denoiser.refined_by(latent, category, uniforms, temperature)
+        if denoiser is None:
+            return latent
+        return denoiser.refined(latent, category, noise, denoiser.strength_at(temperature))
 
     judged = train_critic(
         vae, draw, PROJECTIONS, (means, shapes.category), (encode_proportions(vae, held_out), held_out.category),
@@ -196,6 +198,7 @@ def _fit_prior(
         )  # fmt: skip
         shown = Progress(say, "denoiser")
         denoiser, loss = train_denoiser(latents, checks, sizes, refining, work, shown, shown.tick)
+        denoiser.config = replace(denoiser.config, strength=strength_for(loss))
         ripe = loss <= refining.enough
         if not ripe:
             say(f"denoiser: its loss of {loss:.2f} is above {refining.enough}, so it is left out; train longer")

@@ -16,8 +16,9 @@ from vrapp.models.plausibility import PlausibilityConfig, PlausibilityCritic, fi
 from vrapp.models.vae import ShapeVAE, halved
 
 _TOGETHER = 8  # latents in a pass of the networks
-#: Categories (B,) int64, uniforms (B, 64, 11) and a temperature → latents (B, 11, 4, 4, 4) before they are projected.
-Draw = Callable[[Tensor, Tensor, float], Tensor]
+#: Categories (B,) int64, uniforms (B, 64, 11), standard normal noise (B, 11, 4, 4, 4) and a temperature → latents
+#: (B, 11, 4, 4, 4) before they are projected.
+Draw = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,9 @@ def _sides(
     latents, labels = models
     latents = latents[torch.arange(len(labels)), torch.randint(latents.shape[1], (len(labels),), generator=rng)]
     uniforms = torch.rand(len(labels), 64, latents.shape[1], generator=rng)
-    draws = [
-        draw(c, u, plan.temperature) for c, u in zip(torch.split(labels, 64), torch.split(uniforms, 64), strict=True)
-    ]
+    noise = torch.randn(latents.shape, generator=rng)
+    parts = zip(*(torch.split(each, 64) for each in (labels, uniforms, noise)), strict=True)
+    draws = [draw(*some, plan.temperature) for some in parts]
     return _figures(vae, latents, projections), _figures(vae, torch.cat(draws), projections), labels
 
 

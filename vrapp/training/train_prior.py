@@ -19,11 +19,13 @@ from vrapp.models.prior import LatentPrior, PriorConfig
 from vrapp.models.vae import ShapeVAE
 from vrapp.training.augment import MILD, PROPORTIONS, stretched
 from vrapp.training.checkpoint import load_checkpoint, restoring, save_checkpoint, write_log
+from vrapp.training.muon import Muon
 from vrapp.training.peers import Peers
 from vrapp.training.shape_data import ShapeData
 from vrapp.training.train_vae import balanced_weights
 
 CHECKPOINT = "prior.pt"
+_OUTER = ("code_in.weight", "code_head.weight", "category.weight", "cell")  # tables: rows, not directions
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class PriorTraining:
 
     steps: int = 3000
     batch: int = 32
-    rate: float = 6e-4
+    rate: float = 2e-3
     warm_up: int = 100
     weight_decay: float = 0.05
     label_smoothing: float = 0.02
@@ -151,9 +153,7 @@ class _PriorRun:
         self.prior.set_bins(train.mean.flatten(0, 1))
         self.device = device
         self.prior.to(device)
-        self.optimiser = torch.optim.AdamW(
-            self.prior.parameters(), plan.rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay
-        )
+        self.optimiser = Muon(self.prior, plan.rate, plan.weight_decay, outer=_OUTER)
         self.step = self.waited = self.best_step = 0
         self.best, self.best_state = math.inf, copy.deepcopy(self.prior.state_dict())
         self.sum, self.since = 0.0, 0
