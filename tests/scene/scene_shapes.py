@@ -58,6 +58,9 @@ class InstantBank:
                 return self.ready.pop(i)
         return None
 
+    def requeue(self, made: GeneratedObject) -> None:
+        self.ready.append(made)
+
 
 class CountingArena:
     """Counts meshes; everything is uploaded at once."""

@@ -29,6 +29,9 @@ _WALKING_S = 0.2  # between two changes where the user has walked on to where li
 _AHEAD_M, _AHEAD_OBJECTS = 14.0, 14
 _FAR_M = (16.0, 12.0, 60.0)  # out of sight and farther than this (at radius 0, per metre of radius, at most) goes
 _INTERESTING = 1.0
+_BESIDE_M = 2.0  # what is nearer stays, seen or not
+_CELL_M = 2.0
+_OF_DISTANCE, _OF_NEIGHBOURS = 0.25, 0.15  # how much being far, and each other thing in its cell, take from a worth
 
 
 class Bank(Protocol):
@@ -271,8 +274,8 @@ class SceneManager:
         to = a.position[slots] - head.position
         distance = np.maximum(np.linalg.norm(to, axis=1), 0.1)
         ahead = (to @ head.forward) / distance
-        hidden = (ahead < 0.4) & (distance > 4.0)
-        worth = store.interest[slots] - distance / (6.0 + 8.0 * a.radius[slots]) + 0.8 * ahead
+        hidden = (ahead < 0.4) & (distance > _BESIDE_M)
+        worth = store.interest[slots] - _OF_DISTANCE * distance / (6.0 + 8.0 * a.radius[slots]) + 0.8 * ahead
         return slots, distance, worth, hidden
 
     def _pause_ns(self, usual_s: float, head: Pose) -> int:
@@ -293,6 +296,10 @@ class SceneManager:
         slots, _, worth, hidden = self._worth(head)
         if not hidden.any():
             return False
+        # Where much stands, one can go: by distance alone, whoever stood still was hemmed in within the hour.
+        cells = np.floor(self.store.arrays().position[slots][:, [0, 2]] / _CELL_M).astype(np.int64)
+        _, of, count = np.unique(cells[:, 0] * 65_536 + cells[:, 1], return_inverse=True, return_counts=True)
+        worth -= _OF_NEIGHBOURS * count[of]
         self.dismiss(self.store.handle(int(slots[int(np.argmin(np.where(hidden, worth, np.inf)))])))
         return True
 
