@@ -1,6 +1,7 @@
 """The whole pipeline on a folder of small shapes made by code."""
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,26 @@ def test_the_autoregressive_prior_can_be_asked_for(trained: tuple[Path, list[str
     out, work = folder / "autoregressive.safetensors", folder / "own.training"
     train_objects(folder / "models", out, replace(SETTINGS, autoregressive=True), work, say=lambda _: None)
     assert load_weights(out).prior.sample(torch.tensor([1]), torch.rand(1, 64, 11)).shape == (1, 11, 4, 4, 4)
+
+
+def test_a_split_with_gaps_leaves_out_what_it_cannot_train_on(trained: tuple[Path, list[str]], tmp_path: Path) -> None:
+    """A category with test models alone, and validation models that are not there."""
+    folder, _ = trained
+    shutil.copytree(folder / "own.training", tmp_path / "work")
+    names = {kind: [f"{kind}/{kind}{number}.glb" for number in range(6)] for kind in ("ball", "box", "cone")}
+    split = {"train": names["ball"] + names["box"][:4], "validation": ["box/gone.glb"]}
+    (tmp_path / "split.json").write_text(json.dumps(split | {"test": names["box"][4:] + names["cone"]}))
+    said: list[str] = []
+    out, work = tmp_path / "out.safetensors", tmp_path / "work"
+    report = train_objects(folder / "models", out, SETTINGS, work, tmp_path / "split.json", said.append)
+    model = load_weights(out)
+    assert report.categories == model.categories == ("ball", "box")
+    assert math.isfinite(report.figures["denoiser_loss"])
+    assert math.isfinite(report.figures["test_iou"])
+    assert model.draw(torch.tensor([0, 1]), torch.rand(2, 64, 11), 1.0).isfinite().all()
+    assert any("trains on none of their models: cone" in line for line in said)
+    assert any("checked on models that it trains on" in line for line in said)
+    assert any("10 models to train on, 4 to check" in line for line in said)
 
 
 @pytest.mark.slow

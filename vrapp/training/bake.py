@@ -43,6 +43,10 @@ class Baked:
     left_out: dict[str, str]
     stamps: Sequence[list[int] | None]  # size and time of each source's file
 
+    def category_of(self) -> dict[str, str]:
+        """File → category of the good rows."""
+        return {self.sources[int(row)].file: self.sources[int(row)].category for row in self.rows}
+
 
 @dataclass
 class _Listing:

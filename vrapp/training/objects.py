@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -31,6 +32,7 @@ from vrapp.training.train_prior import PriorTraining, encode_proportions, encode
 from vrapp.training.train_vae import VaeTraining, reconstruction_iou, train_vae, trained_vae
 
 LEAST_MODELS = 8
+STAND_INS = 4  # training models that are checked on where no others are there
 SAMPLING = {"top_p": 0.95, "guidance": 0.5, "heat": 1.0}
 PROJECTIONS = 1
 
@@ -93,9 +95,9 @@ def train_objects(
     work = work or out.with_suffix(".training")
     baked = bake_folder(data_dir, work, settings, say)
     split = split_of(baked, work, split_file)
-    categories = tuple(sorted({baked.sources[int(row)].category for row in baked.rows}))
+    categories = trained_categories(baked, split, say)
     shapes = cached_shapes(work, baked, split["train"], categories)
-    held_out = cached_shapes(work, baked, split["validation"] or split["train"][-4:], categories)
+    held_out = cached_shapes(work, baked, _held_out(baked, split, categories, say), categories)
     say(f"{len(shapes)} models to train on, {len(held_out)} to check, {len(split['test'])} kept for tests")
     vae = _trained_vae(shapes, held_out, work, settings, say)
     prior, denoiser, figures, means = _fit_prior(vae, shapes, held_out, work, settings, say)
@@ -152,6 +154,28 @@ def bake_folder(data_dir: Path, work: Path, settings: ObjectTraining, say: Calla
             f"{LEAST_MODELS} are needed; add models or mend those named above."
         )
     return baked
+
+
+def trained_categories(baked: Baked, split: dict[str, Any], say: Callable[[str], None]) -> tuple[str, ...]:
+    """The categories that the split trains on, in order; tells the others, of which nothing could be drawn."""
+    category_of, train = baked.category_of(), {*split["train"]}
+    found = {category for file, category in category_of.items() if file in train}
+    if others := sorted({*category_of.values()} - found):
+        say(f"left out, as the split trains on none of their models: {', '.join(others)}")
+    return tuple(sorted(found))
+
+
+def _held_out(
+    baked: Baked, split: dict[str, Any], categories: tuple[str, ...], say: Callable[[str], None]
+) -> list[str]:
+    """The files that training is checked on: the validation part, or some of the training models where none of that
+    part can be used."""
+    usable = {file for file, category in baked.category_of().items() if category in categories}
+    if usable & {*split["validation"]}:
+        found: list[str] = split["validation"]
+        return found
+    say("none of the split's validation models are there: it is checked on models that it trains on")
+    return [file for file in split["train"] if file in usable][-STAND_INS:]
 
 
 def _trained_vae(

@@ -79,8 +79,8 @@ def cached_shapes(cache: Path, baked: Baked, files: list[str], categories: tuple
 
 
 def load_shapes(baked: Baked, files: list[str], categories: tuple[str, ...]) -> ShapeData:
-    """The named models of a baked folder, in the given order."""
-    row_of = {baked.sources[int(row)].file: int(row) for row in baked.rows}
+    """The named models of a baked folder that are of these categories, in the given order."""
+    row_of = {s.file: int(row) for row in baked.rows if (s := baked.sources[int(row)]).category in categories}
     rows = np.array([row_of[file] for file in files if file in row_of], np.int64)
     distance = torch.empty(len(rows), 1, 64, 64, 64, dtype=torch.uint8)
     look = torch.empty(len(rows), 7, 32, 32, 32, dtype=torch.uint8)
