@@ -199,6 +199,12 @@ def _trained_vae(
     return sharpen_decoder(vae, shapes, work, sharpening, plan.loss, shown, shown.tick)[0]
 
 
+def time_left(seconds: float, started: float, peers: Peers) -> float:
+    """Seconds of a budget that are left, at least one; the same in all processes, or one of them would find a run over
+    that the others go on with, and wait for it for ever."""
+    return max(1.0, seconds - peers.mean(time.monotonic() - started))
+
+
 def _fit_prior(
     vae: ShapeVAE, shapes: ShapeData, held_out: ShapeData, work: Path, settings: ObjectTraining,
     say: Callable[[str], None],
@@ -212,8 +218,8 @@ def _fit_prior(
         means = encode_proportions(vae, shapes)
         mixture = LatentMixture(MixtureConfig(len(shapes.categories), len(shapes), means.shape[1]))
         mixture.fit(means, shapes.category)
-        left = settings.seconds * settings.denoiser_share - (time.monotonic() - started)
-        refining = replace(settings.denoiser, seconds=max(1.0, left), seed=settings.seed)
+        left = time_left(settings.seconds * settings.denoiser_share, started, Peers())
+        refining = replace(settings.denoiser, seconds=left, seed=settings.seed)
         sizes = DenoiserConfig(
             len(shapes.categories), vae.config.latent_channels, settings.denoiser_width, settings.denoiser_layers,
             max(1, settings.denoiser_width // 32),
@@ -231,8 +237,8 @@ def _fit_prior(
         layers=settings.prior_layers,
         heads=max(1, settings.prior_width // 32),
     )
-    budget = max(1.0, settings.seconds * settings.prior_share - (time.monotonic() - started))
-    plan = replace(settings.prior, seconds=budget, seed=settings.seed)
+    left = time_left(settings.seconds * settings.prior_share, started, Peers())
+    plan = replace(settings.prior, seconds=left, seed=settings.seed)
     shown = Progress(say, "prior")
     prior, figures = train_prior(latents, checks, config, plan, work, shown, shown.tick)
     return prior, None, figures, latents.mean
