@@ -15,7 +15,7 @@ from vrapp.core.errors import InputFileError, UsageError, WeightsError
 from vrapp.generation.network_file import decode_dense, load_network
 from vrapp.models import dense
 from vrapp.models.dense import DenseConfig, DenseGAN, DenseVAE
-from vrapp.training.dense import DenseTraining, export_dense, import_dense, train_dense
+from vrapp.training.dense import DenseTraining, _Run, export_dense, import_dense, train_dense
 from vrapp.training.evaluate_dense import (
     DenseEvaluation,
     SampleJudge,
@@ -235,6 +235,29 @@ def test_the_nll_of_all_is_told_from_some() -> None:
 def test_the_bootstrap_knows_the_error_of_a_mean() -> None:
     values = np.random.default_rng(0).normal(size=400)
     assert bootstrap_se(values) == pytest.approx(values.std() / 20, rel=0.1)
+
+
+def test_network_and_average_are_where_the_processes_are(sets: tuple[ImageSet, ImageSet]) -> None:
+    """On the device that has no memory, as this machine may have no other."""
+    for kind in ("vae", "gan"):
+        run = _Run(replace(TINY, kind=kind), sets[0].mean, torch.device("meta"))
+        found = [*run.model.state_dict().values(), *run.ema.shadow.values()]
+        assert {value.device.type for value in found} == {"meta"}
+        learned = [parameter for one in run.optimisers for group in one.param_groups for parameter in group["params"]]
+        assert {id(parameter) for parameter in learned} == {id(parameter) for parameter in run.model.parameters()}
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("kind", ["vae", "gan"])
+def test_it_trains_on_a_card_and_gives_back_a_network_on_the_cpu(
+    kind: str, sets: tuple[ImageSet, ImageSet], tmp_path: Path
+) -> None:
+    plan = replace(TINY, kind=kind)
+    train_dense(*sets, tmp_path, replace(plan, seconds=0.0))  # stops after one step
+    model = train_dense(*sets, tmp_path, plan)
+    assert {value.device.type for value in model.state_dict().values()} == {"cpu"}
+    assert all(value.isfinite().all() for value in model.state_dict().values())
 
 
 def test_the_judge_prefers_data_to_noise(sets: tuple[ImageSet, ImageSet]) -> None:
