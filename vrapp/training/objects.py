@@ -134,7 +134,7 @@ def bake_folder(data_dir: Path, work: Path, settings: ObjectTraining, say: Calla
         raise InputFileError(
             f"The data folder {data_dir} does not exist; name a folder of GLB, glTF, OBJ or PLY files."
         )
-    sources = list_objects(data_dir, settings.everything)
+    sources = list_objects(data_dir, settings.everything, say)
     if not sources:
         raise InputFileError(f"There is no GLB, glTF, OBJ or PLY file in {data_dir}; name a folder that has some.")
     if importlib.util.find_spec("igl") is None or importlib.util.find_spec("skimage") is None:
