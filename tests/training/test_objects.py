@@ -173,9 +173,27 @@ def test_a_damaged_cache_of_shapes_is_made_again(trained: tuple[Path, list[str]]
     again = cached_shapes(tmp_path, baked, files, ("ball", "box", "cone"))
     assert torch.equal(first.distance, again.distance)
     assert list(tmp_path.iterdir()) == [cache]
+
+
+def test_caches_of_shapes_do_not_pile_up(trained: tuple[Path, list[str]], tmp_path: Path) -> None:
+    baked = open_baked(trained[0] / "own.training")
+    files = [baked.sources[int(row)].file for row in baked.rows[:4]]
+    kinds = ("ball", "box", "cone")
+    for part in (files[:3], files[3:], files[:2]):  # the parts of two splits
+        cached_shapes(tmp_path, baked, part, kinds)
+    before = {*tmp_path.iterdir()}
+    assert len(before) == 3
+    old = cached_shapes(tmp_path, baked, files[:3], kinds)
+    (tmp_path / "shapes-000000000000.pt").write_bytes(b"what a kill has left")
     changed = replace(baked, stamps=[[1, 2]] * len(baked.sources))  # the same names, other files
-    cached_shapes(tmp_path, changed, files, ("ball", "box", "cone"))
-    assert len(list(tmp_path.iterdir())) == 2
+    cached_shapes(tmp_path, changed, files[:3], kinds)
+    (after,) = tmp_path.iterdir()
+    assert after not in before
+    assert old.distance.float().mean() > 0  # whoever has it mapped keeps it
+    fewer = replace(changed, rows=baked.rows[:4])  # models went
+    cached_shapes(tmp_path, fewer, files[:3], kinds)
+    cached_shapes(tmp_path, fewer, files[3:], kinds)
+    assert len({*tmp_path.iterdir()} - {after}) == len([*tmp_path.iterdir()]) == 2
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("unexpected pos 64 vs 0")])
