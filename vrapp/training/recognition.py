@@ -77,7 +77,7 @@ def judge(shapes: ShapeData, work: Path, plan: ClassifierTraining | None = None)
     # By what the models are, not by what their files are called: several folders may share `work`.
     digest = hashlib.sha256(repr((shapes.categories, plan, DESCRIPTOR)).encode())
     for part in (shapes.category, shapes.distance, shapes.look):
-        digest.update(memoryview(part.contiguous().numpy()))
+        digest.update(part.contiguous().numpy().data)
     path = work / f"classifier-{digest.hexdigest()[:12]}.pt"
     model = ShapeClassifier(ClassifierConfig(len(shapes.categories)))
     with suppress(InputFileError), restoring(path):
