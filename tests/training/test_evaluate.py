@@ -72,7 +72,14 @@ def test_every_promised_number_is_there(trained: Path, tmp_path: Path) -> None:
         assert 0 <= row["one_nna_low"] <= row["one_nna"] <= row["one_nna_high"] <= 1
         assert row["novelty_low"] <= row["novelty"] <= row["novelty_high"]
     rows = {row["model"]: row for row in found["rows"]}
-    assert rows["pure-gan"]["megabytes"] > 0
+    for row in found["rows"]:
+        assert 0 < row["closed_share_error"] < 0.5
+        assert 0 < row["one_piece_share_error"] < 0.5
+        assert ("named_error" in row) == ("named" in row)
+        assert (row["megabytes"] is None) == (row["decode_ms"] is None) == (row["model"] == "oracle (training models)")
+    sizes = {model: row["megabytes"] for model, row in rows.items()}
+    assert sizes["ours, as shown"] == sizes["ours"] > sizes["its denoiser, from noise"]
+    assert sizes["its denoiser, from noise"] > sizes["the same VAE, N(0, I)"] > 0
     assert "iou" not in rows["pure-gan"]
     assert rows["twin"]["iou"] == rows["ours"]["iou"]
     assert rows["oracle (training models)"]["novelty"] < 0.9  # the training models are near themselves
@@ -84,6 +91,9 @@ def test_every_promised_number_is_there(trained: Path, tmp_path: Path) -> None:
         assert sum(row.get("samples", 0) for row in told.values()) == 3  # test models there are
         weighed = sum(row["cov"] * row["samples"] for row in told.values() if "samples" in row) / 3
         assert weighed == pytest.approx(rows[model]["cov"])
+        some = [row for row in told.values() if "samples" in row]
+        for row in some:
+            assert row["one_nna_samples"] + row["one_nna_references"] == pytest.approx(2 * row["one_nna"])
     sheets = {path.stem for path in (tmp_path / "sheets").glob("*.png")}
     assert sheets >= {"data", "reconstructions", "samples", "nearest", "along"}
 

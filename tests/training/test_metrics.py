@@ -18,6 +18,7 @@ from vrapp.training.metrics import (
     one_nn_told,
     one_nna_interval,
     set_scores,
+    share_and_error,
 )
 
 
@@ -69,6 +70,15 @@ def test_sets_of_one_distribution_come_near_one_half() -> None:
 
 def test_novelty_compares_medians_of_nearest_distances() -> None:
     assert novelty(np.array([2.0, 4.0]), np.array([1.0])) == pytest.approx(3.0)
+
+
+def test_a_share_is_never_certain() -> None:
+    share, error = share_and_error(np.arange(400) < 100)
+    assert share == 0.25
+    assert error == pytest.approx(np.sqrt(0.25 * 0.75 / 400), rel=0.01)
+    share, error = share_and_error(np.ones(60, bool))
+    assert share == 1.0
+    assert 0.01 < error < 0.03
 
 
 def test_iou_by_hand() -> None:

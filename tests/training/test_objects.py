@@ -1,6 +1,7 @@
 """The whole pipeline on a folder of small shapes made by code."""
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,26 @@ def test_the_autoregressive_prior_can_be_asked_for(trained: tuple[Path, list[str
     out, work = folder / "autoregressive.safetensors", folder / "own.training"
     train_objects(folder / "models", out, replace(SETTINGS, autoregressive=True), work, say=lambda _: None)
     assert load_weights(out).prior.sample(torch.tensor([1]), torch.rand(1, 64, 11)).shape == (1, 11, 4, 4, 4)
+
+
+def test_a_split_with_gaps_leaves_out_what_it_cannot_train_on(trained: tuple[Path, list[str]], tmp_path: Path) -> None:
+    """A category with test models alone, and validation models that are not there."""
+    folder, _ = trained
+    shutil.copytree(folder / "own.training", tmp_path / "work")
+    names = {kind: [f"{kind}/{kind}{number}.glb" for number in range(6)] for kind in ("ball", "box", "cone")}
+    split = {"train": names["ball"] + names["box"][:4], "validation": ["box/gone.glb"]}
+    (tmp_path / "split.json").write_text(json.dumps(split | {"test": names["box"][4:] + names["cone"]}))
+    said: list[str] = []
+    out, work = tmp_path / "out.safetensors", tmp_path / "work"
+    report = train_objects(folder / "models", out, SETTINGS, work, tmp_path / "split.json", said.append)
+    model = load_weights(out)
+    assert report.categories == model.categories == ("ball", "box")
+    assert math.isfinite(report.figures["denoiser_loss"])
+    assert math.isfinite(report.figures["test_iou"])
+    assert model.draw(torch.tensor([0, 1]), torch.rand(2, 64, 11), 1.0).isfinite().all()
+    assert any("trains on none of their models: cone" in line for line in said)
+    assert any("checked on models that it trains on" in line for line in said)
+    assert any("10 models to train on, 4 to check" in line for line in said)
 
 
 @pytest.mark.slow
@@ -152,9 +173,27 @@ def test_a_damaged_cache_of_shapes_is_made_again(trained: tuple[Path, list[str]]
     again = cached_shapes(tmp_path, baked, files, ("ball", "box", "cone"))
     assert torch.equal(first.distance, again.distance)
     assert list(tmp_path.iterdir()) == [cache]
+
+
+def test_caches_of_shapes_do_not_pile_up(trained: tuple[Path, list[str]], tmp_path: Path) -> None:
+    baked = open_baked(trained[0] / "own.training")
+    files = [baked.sources[int(row)].file for row in baked.rows[:4]]
+    kinds = ("ball", "box", "cone")
+    for part in (files[:3], files[3:], files[:2]):  # the parts of two splits
+        cached_shapes(tmp_path, baked, part, kinds)
+    before = {*tmp_path.iterdir()}
+    assert len(before) == 3
+    old = cached_shapes(tmp_path, baked, files[:3], kinds)
+    (tmp_path / "shapes-000000000000.pt").write_bytes(b"what a kill has left")
     changed = replace(baked, stamps=[[1, 2]] * len(baked.sources))  # the same names, other files
-    cached_shapes(tmp_path, changed, files, ("ball", "box", "cone"))
-    assert len(list(tmp_path.iterdir())) == 2
+    cached_shapes(tmp_path, changed, files[:3], kinds)
+    (after,) = tmp_path.iterdir()
+    assert after not in before
+    assert old.distance.float().mean() > 0  # whoever has it mapped keeps it
+    fewer = replace(changed, rows=baked.rows[:4])  # models went
+    cached_shapes(tmp_path, fewer, files[:3], kinds)
+    cached_shapes(tmp_path, fewer, files[3:], kinds)
+    assert len({*tmp_path.iterdir()} - {after}) == len([*tmp_path.iterdir()]) == 2
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("unexpected pos 64 vs 0")])

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
+from training_shapes import coloured_box
 
 from vrapp.core.errors import InputFileError
-from vrapp.training.bake import Baked
-from vrapp.training.sources import ObjectSource
-from vrapp.training.split import load_or_make_split, split_of
+from vrapp.training.bake import Baked, bake
+from vrapp.training.sources import ObjectSource, list_objects
+from vrapp.training.split import load_or_make_split, near_duplicate_clusters, split_of
 
 
 def baked(names: str) -> Baked:
@@ -23,6 +25,43 @@ def baked(names: str) -> Baked:
     sources = [ObjectSource(f"{name}.glb", "object", name, "") for name in names]
     rows = np.arange(len(names))
     return Baked(sources, np.zeros((len(names), 0), np.uint8), np.stack(clouds), rows, {}, [None] * len(names))
+
+
+def tower() -> trimesh.Trimesh:
+    """Blocks without any symmetry."""
+    parts = []
+    places = ((0, 0, 0), (0.3, 0.5, 0.2), (-0.4, 0.25, -0.2))
+    for at, sides in zip(places, ((1.0, 0.3, 0.7), (0.3, 0.7, 0.2), (0.2, 0.2, 0.3)), strict=True):
+        part = coloured_box(sides, (0.8, 0.2, 0.1))
+        part.apply_translation(at)
+        parts.append(part)
+    return trimesh.util.concatenate(parts)
+
+
+def test_mirrored_turned_scaled_and_recoloured_copies_are_one_cluster(tmp_path: Path) -> None:
+    def turned(degrees: float) -> np.ndarray:
+        return trimesh.transformations.rotation_matrix(np.radians(degrees), (0, 1, 0))
+
+    mirror = np.diag([-1.0, 1, 1, 1])
+    changes = {
+        "plain": np.eye(4), "mirrored": mirror, "turned_90": turned(90), "turned_180": turned(180),
+        "turned_270": turned(270), "mirrored_and_turned": turned(90) @ mirror, "scaled": np.diag([3.0, 3, 3, 1]),
+    }  # fmt: skip
+    models = tmp_path / "models"
+    models.mkdir()
+    for name, matrix in changes.items():
+        tower().apply_transform(matrix).export(models / f"{name}.glb")
+    blue = tower()
+    blue.visual = coloured_box((1, 1, 1), (0.1, 0.2, 0.9)).visual
+    blue.export(models / "recoloured.glb")
+    coloured_box((1.0, 0.9, 0.5), (0.8, 0.2, 0.1)).export(models / "another.glb")
+    found = bake(models, list_objects(models), tmp_path / "work", 0)
+    names = [Path(source.file).stem for source in found.sources]
+    # Each copy beside the plain one alone: together they might be neighbours by way of one another.
+    for number, name in enumerate(names):
+        pair = found.points[[names.index("plain"), number]]
+        first, second = near_duplicate_clusters(pair, ["", ""])
+        assert (first == second) == (name != "another"), name
 
 
 def side(split: dict[str, list[str]], name: str) -> str:

@@ -1,5 +1,6 @@
 """Fitting the denoiser: it learns, and a run that was cut off ends as if it had not been."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 import torch
 
 from vrapp.models.denoiser import DenoiserConfig
+from vrapp.training.objects import time_left
+from vrapp.training.peers import Peers
 from vrapp.training.train_denoiser import DenoiserTraining, held_out_loss, strength_for, train_denoiser
 from vrapp.training.train_prior import LatentSet
 
@@ -46,6 +49,19 @@ def test_it_learns_and_says_so(known: LatentSet, tmp_path: Path) -> None:
     assert rows[-1]["validation_loss"] < 0.7 * rows[0]["validation_loss"]
     assert loss == rows[-1]["validation_loss"] == held_out_loss(model, known)
     assert (tmp_path / "denoiser.csv").read_text().startswith("step,train_loss,validation_loss,seconds")
+
+
+class SlowPeer:
+    """Of two processes, the one that has used 60 seconds less than the other."""
+
+    def mean(self, value: float) -> float:
+        return value + 30.0
+
+
+def test_all_processes_have_the_same_time_left() -> None:
+    assert time_left(100.0, time.monotonic() - 20.0, SlowPeer()) == pytest.approx(50.0, abs=5.0)
+    assert time_left(10.0, time.monotonic() - 20.0, SlowPeer()) == 1.0
+    assert time_left(100.0, time.monotonic() - 20.0, Peers()) == pytest.approx(80.0, abs=5.0)
 
 
 def test_a_run_whose_time_is_over_is_not_begun_again(known: LatentSet, tmp_path: Path) -> None:

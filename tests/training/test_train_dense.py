@@ -4,6 +4,7 @@ import gzip
 import math
 import struct
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,13 @@ from vrapp.core.errors import InputFileError, UsageError, WeightsError
 from vrapp.generation.network_file import decode_dense, load_network
 from vrapp.models import dense
 from vrapp.models.dense import DenseConfig, DenseGAN, DenseVAE
-from vrapp.training.dense import DenseTraining, export_dense, import_dense, train_dense
+from vrapp.training import evaluate_dense as evaluate_dense_module
+from vrapp.training.dense import DenseTraining, _Run, export_dense, import_dense, train_dense, train_to_file
 from vrapp.training.evaluate_dense import (
     DenseEvaluation,
     SampleJudge,
     bootstrap_se,
+    evaluate_dense,
     importance_nll,
     likelihood_row,
 )
@@ -235,6 +238,62 @@ def test_the_nll_of_all_is_told_from_some() -> None:
 def test_the_bootstrap_knows_the_error_of_a_mean() -> None:
     values = np.random.default_rng(0).normal(size=400)
     assert bootstrap_se(values) == pytest.approx(values.std() / 20, rel=0.1)
+
+
+def test_dense_evaluation_has_a_row_for_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate_dense_module, "relief_sets", lambda: relief_sets(0, 40, 20))
+    monkeypatch.setattr(evaluate_dense_module, "SampleJudge", partial(SampleJudge, steps=20))
+    data = digits(tmp_path, 60)
+    plan = replace(TINY, steps=3, model=DenseConfig((200, 200), 50))
+    train_to_file(tmp_path / "vae.safetensors", plan, data, lambda _: None)
+    train_to_file(tmp_path / "gan.safetensors", replace(plan, kind="gan"), data, lambda _: None)
+    little = DenseEvaluation(images=10, samples=20)
+    found = evaluate_dense(tmp_path / "vae.safetensors", data, little, lambda _: None)
+    oracle, row, fitted = found["rows"]
+    assert oracle["model"] == "oracle (training pictures)"
+    assert 0 <= oracle["classifier_accuracy"] <= 1
+    assert row["model"] == "VAE 784-200-200-50"
+    assert row["nll"] <= row["elbo"] + 3 * row["nll_se"]
+    assert (row["test_pictures"], row["nll_pictures"], row["nll_samples"]) == (60, 10, 20)
+    assert fitted["model"].endswith("fitted density")
+    for judged in found["rows"]:
+        assert judged["frechet_features"] >= -1e-3
+        assert 0 <= judged["one_nna_features"] <= 1
+    assert found["summary"]["elbo"] == row["elbo"]
+    assert found["summary"]["nll_se"] == row["nll_se"]
+    assert found["summary"]["elbo_128"] is None  # cannot be measured here
+    alone = evaluate_dense(tmp_path / "gan.safetensors", data, little, lambda _: None)
+    assert [each["model"] for each in alone["rows"]] == ["oracle (training pictures)", "GAN 784-200-200-50"]
+    assert "elbo" not in alone["rows"][1]
+    with pytest.raises(InputFileError, match="name their folder with --data"):
+        evaluate_dense(tmp_path / "vae.safetensors", None, little)
+    said: list[str] = []
+    monkeypatch.setattr(evaluate_dense_module, "shipped_weights", lambda: [tmp_path / "vae.safetensors"])
+    assert evaluate_dense(None, None, little, said.append)["rows"] == []
+    assert said == ["vae.safetensors: needs the pictures it was trained on (mnist); name their folder with --data"]
+
+
+def test_network_and_average_are_where_the_processes_are(sets: tuple[ImageSet, ImageSet]) -> None:
+    """On the device that has no memory, as this machine may have no other."""
+    for kind in ("vae", "gan"):
+        run = _Run(replace(TINY, kind=kind), sets[0].mean, torch.device("meta"))
+        found = [*run.model.state_dict().values(), *run.ema.shadow.values()]
+        assert {value.device.type for value in found} == {"meta"}
+        learned = [parameter for one in run.optimisers for group in one.param_groups for parameter in group["params"]]
+        assert {id(parameter) for parameter in learned} == {id(parameter) for parameter in run.model.parameters()}
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("kind", ["vae", "gan"])
+def test_it_trains_on_a_card_and_gives_back_a_network_on_the_cpu(
+    kind: str, sets: tuple[ImageSet, ImageSet], tmp_path: Path
+) -> None:
+    plan = replace(TINY, kind=kind)
+    train_dense(*sets, tmp_path, replace(plan, seconds=0.0))  # stops after one step
+    model = train_dense(*sets, tmp_path, plan)
+    assert {value.device.type for value in model.state_dict().values()} == {"cpu"}
+    assert all(value.isfinite().all() for value in model.state_dict().values())
 
 
 def test_the_judge_prefers_data_to_noise(sets: tuple[ImageSet, ImageSet]) -> None:

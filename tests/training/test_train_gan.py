@@ -119,6 +119,39 @@ def test_the_pure_gan_learns_coarse_first(shapes: ShapeData, tmp_path: Path) -> 
     assert state["maker"]["fine.weight"].any()
 
 
+class SlowPeer:
+    """The first of two processes, whose other one has a clock far ahead."""
+
+    rank, count, device = 0, 2, torch.device("cpu")
+
+    def mean(self, value: float) -> float:
+        return (value + 1.0) / 2
+
+    def average_gradients(self, module: torch.nn.Module, flag: bool) -> bool:
+        return flag
+
+
+def test_all_processes_change_resolution_at_the_same_step(
+    shapes: ShapeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vrapp.training.train_gan.Peers", SlowPeer)
+    plan = replace(PLAN, steps=1000, seconds=1000.0, coarse_share=0.6)
+    shares: list[float] = []
+
+    def tick(step: int, share: float, loss: float) -> None:
+        shares.append(share)
+        if step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_gan(shapes, tmp_path, replace(plan, check_every=1), TINY, tick=tick)
+    assert shares[0] == pytest.approx(0.5, abs=0.05)  # its own clock has hardly begun
+    assert shares[1] == pytest.approx(0.75, abs=0.05)
+    state = torch.load(tmp_path / "gan.pt", weights_only=True)
+    assert state["step"] == 2
+    assert state["maker"]["fine.weight"].any()  # the second step was at 32³
+
+
 def test_a_gan_file_comes_back(shapes: ShapeData, tmp_path: Path) -> None:
     model = train_gan(shapes, tmp_path, replace(PLAN, steps=1), TINY)
     path = tmp_path / "gan.safetensors"

@@ -63,6 +63,15 @@ def test_a_critic_comes_back(weights: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(found(shape, category), critic(shape, category), rtol=0.01, atol=0.01)
 
 
+def test_a_critic_of_other_categories_is_refused(weights: Path, tmp_path: Path) -> None:
+    model, path = load_weights(weights), tmp_path / "other_critic.safetensors"
+    critic = PlausibilityCritic(PlausibilityConfig(3, hidden=8))
+    basis = model.latent_mean, model.latent_basis
+    save_weights(path, model.vae, model.prior, CATEGORIES, *basis, {}, {}, {}, critic)
+    with pytest.raises(WeightsError, match="the critic's number of categories differs"):
+        load_weights(path)
+
+
 def test_a_denoiser_comes_back_and_takes_part_in_draws(weights: Path, tmp_path: Path) -> None:
     model = load_weights(weights)
     torch.manual_seed(2)

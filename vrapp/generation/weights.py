@@ -206,6 +206,8 @@ def _networks(
         raise ValueError("the prior's number of categories differs")
     critic = PlausibilityCritic(PlausibilityConfig(**description["critic"])) if "critic" in description else None
     denoiser = LatentDenoiser(DenoiserConfig(**description["denoiser"])) if "denoiser" in description else None
+    if critic is not None and critic.config.categories != prior.config.categories:
+        raise ValueError("the critic's number of categories differs")
     if denoiser is not None and denoiser.config.categories != prior.config.categories:
         raise ValueError("the denoiser's number of categories differs")
     for prefix, network in (("vae.", vae), ("prior.", prior), ("critic.", critic), ("denoiser.", denoiser)):

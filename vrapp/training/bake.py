@@ -43,6 +43,10 @@ class Baked:
     left_out: dict[str, str]
     stamps: Sequence[list[int] | None]  # size and time of each source's file
 
+    def category_of(self) -> dict[str, str]:
+        """File → category of the good rows."""
+        return {self.sources[int(row)].file: self.sources[int(row)].category for row in self.rows}
+
 
 @dataclass
 class _Listing:
@@ -97,7 +101,7 @@ def bake(
         status = np.fromfile(folder / "status.u8", np.uint8)
         todo = set(np.nonzero((status == TO_DO) | (status == LEFT_OUT))[0].tolist())
         jobs = [_job(data_dir, s.file, row) for row, s in zip(rows, sources, strict=True) if row in todo]
-        _check_space(folder, len(jobs))
+        _check_space(folder, len(jobs), len(rows))
         with _Store(folder) as store:
             for done, (job, found) in enumerate(_read(jobs, processes), len(rows) - len(jobs) + 1):
                 store.keep(job, found)
@@ -178,11 +182,13 @@ def _stamp(path: Path) -> list[int]:
     return [found.st_size, found.st_mtime_ns]
 
 
-def _check_space(folder: Path, count: int) -> None:
-    """Raises OutputError where the disk cannot hold `count` further models."""
-    needed = count * (sum(_ROW_BYTES.values()) + _CACHED_BYTES)
+def _check_space(folder: Path, count: int, total: int) -> None:
+    """Raises OutputError where the disk cannot hold `count` further models, and what `cached_shapes` then writes of
+    all `total`: it gives back the room of what it wrote before."""
+    cached = sum(path.stat().st_size for path in folder.glob("shapes-*.pt"))
+    needed = count * sum(_ROW_BYTES.values()) + max(0, total * _CACHED_BYTES - cached)
     free = shutil.disk_usage(folder).free
-    if needed > free:
+    if count and needed > free:
         raise OutputError(
             f"Baking {count} models takes {needed / 2**20:,.0f} MiB in {folder}, where {free / 2**20:,.0f} are free; "
             "make room there or name another --out."

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from vrapp.training.shape_data import ShapeData
 
+MOST_MODELS = 3000  # that PCA is fitted to: 3 GiB
+
 
 @dataclass(frozen=True)
 class PcaModel:
@@ -18,8 +20,8 @@ class PcaModel:
 
     mean: Tensor
     components: Tensor
-    scores: Tensor  # (N, K) of the training models
-    category: Tensor  # (N,) int64
+    scores: Tensor  # (N, K) of the training models that it was fitted to
+    category: Tensor  # (N,) int64 of the same
 
     def reconstruct(self, distance: Tensor) -> Tensor:
         """(B, 1, 64³) → the same through K numbers."""
@@ -32,9 +34,13 @@ class PcaModel:
         return (scores @ self.components + self.mean).reshape(-1, 64, 64, 64)
 
 
-def fit_pca(shapes: ShapeData, components: int) -> PcaModel:
-    """PCA by the Gram matrix: N is much smaller than 64³."""
-    fields = shapes.distance.flatten(1).to(torch.float32).div_(127.5).sub_(1.0)  # (N, D)
+def fit_pca(shapes: ShapeData, components: int, most: int = MOST_MODELS) -> PcaModel:
+    """PCA by the Gram matrix: N is much smaller than 64³.  Of more than ``most`` models, that many are taken, always
+    the same: each costs 1 MiB of memory."""
+    some = torch.arange(len(shapes))
+    if len(shapes) > most:
+        some = torch.randperm(len(shapes), generator=torch.Generator().manual_seed(0))[:most].sort().values
+    fields = shapes.distance[some].flatten(1).to(torch.float32).div_(127.5).sub_(1.0)  # (N, D)
     mean = fields.mean(0)
     fields -= mean
     values, vectors = torch.linalg.eigh((fields @ fields.T).double())
@@ -42,7 +48,7 @@ def fit_pca(shapes: ShapeData, components: int) -> PcaModel:
     order = values.argsort(descending=True)[:keep]
     scale = values[order].clamp(min=1e-9).sqrt()
     basis = (vectors[:, order] / scale).float().T @ fields  # (K, D), orthonormal rows
-    return PcaModel(mean, basis, fields @ basis.T, shapes.category)
+    return PcaModel(mean, basis, fields @ basis.T, shapes.category[some])
 
 
 def sample_mixture(model: PcaModel, categories: NDArray[np.int64], numbers: int, seed: int) -> Tensor:
@@ -57,7 +63,7 @@ def sample_mixture(model: PcaModel, categories: NDArray[np.int64], numbers: int,
     drawn = np.zeros((len(categories), model.components.shape[0]))
     for number in np.unique(categories):
         own = scores[(model.category == int(number)).numpy()]
-        centre = own.mean(0) if len(own) else np.zeros(numbers)
+        centre = own.mean(0) if len(own) else np.zeros(scores.shape[1])
         trust = len(own) / (len(own) + 10.0)
         spread = np.cov(own, rowvar=False) if len(own) > 1 else shared
         covariance = trust * spread + (1 - trust) * 0.3 * shared

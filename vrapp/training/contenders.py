@@ -70,7 +70,7 @@ def sample_latents(model: ObjectModel, labels: Tensor, seed: int, temperature: f
     uniforms = torch.rand(len(labels), 64, model.vae.config.latent_channels, generator=rng)
     noise = torch.randn(len(labels), *LATENT_SHAPE, generator=rng)
     parts = zip(*(torch.split(each, _DRAWN) for each in (labels, uniforms, noise)), strict=True)
-    return torch.cat([model.draw(*some, temperature) for some in parts])
+    return torch.cat([model.draw(category, u, n, temperature) for category, u, n in parts])
 
 
 @torch.no_grad()
@@ -82,11 +82,23 @@ def decoded(model: ObjectModel, latents: Tensor) -> Drawn:
 
 def from_model(name: str, model: ObjectModel, path: Path) -> Contender:
     """A weights file of this program, its draws as they are."""
-    zero = torch.zeros(1, *LATENT_SHAPE)
     return Contender(
         name, lambda labels, seed: decoded(model, sample_latents(model, labels, seed)), through_vae(model.vae),
-        _hash(model.vae), torch.no_grad()(lambda: model.vae.decode(zero)), path.stat().st_size / 2**20,
+        _hash(model.vae), _decode(model), path.stat().st_size / 2**20,
     )  # fmt: skip
+
+
+def _decode(model: ObjectModel) -> Callable[[], object]:
+    """One shape."""
+    zero = torch.zeros(1, *LATENT_SHAPE)
+    decode: Callable[[], object] = torch.no_grad()(lambda: model.vae.decode(zero))
+    return decode
+
+
+def _megabytes(*networks: nn.Module) -> float:
+    """What they take in a weights file, as float16."""
+    numbers = sum(value.numel() for network in networks for value in network.state_dict().values())
+    return float(2 * numbers / 2**20)
 
 
 def _hash(network: nn.Module) -> str:
@@ -103,13 +115,16 @@ def unlearned(name: str, model: ObjectModel) -> Contender:
         rng = torch.Generator().manual_seed(seed)
         return decoded(model, torch.randn(len(labels), *LATENT_SHAPE, generator=rng))
 
-    return Contender(name, draw)
+    return Contender(name, draw, None, None, _decode(model), _megabytes(model.vae))
 
 
 def without_denoiser(name: str, model: ObjectModel) -> Contender:
     """Its draws as the prior alone makes them."""
     plain = replace(model, denoiser=None)
-    return Contender(name, lambda labels, seed: decoded(plain, sample_latents(plain, labels, seed)))
+    return Contender(
+        name, lambda labels, seed: decoded(plain, sample_latents(plain, labels, seed)), None, None, _decode(model),
+        _megabytes(model.vae, model.prior),
+    )  # fmt: skip
 
 
 def denoiser_alone(name: str, model: ObjectModel) -> Contender:
@@ -126,7 +141,7 @@ def denoiser_alone(name: str, model: ObjectModel) -> Contender:
         found = [model.vae.projected(some, model.projections) for some in torch.split(torch.cat(latents), 8)]
         return decoded(model, torch.cat(found))
 
-    return Contender(name, draw)
+    return Contender(name, draw, None, None, _decode(model), _megabytes(model.vae, denoiser))
 
 
 class ShownObjects:

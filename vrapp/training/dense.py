@@ -82,9 +82,9 @@ class _Order:
 class _Run:
     """A network with its optimisers and average, as far as it has come."""
 
-    def __init__(self, plan: DenseTraining, mean: Tensor) -> None:
-        self.plan = plan
-        self.model = new_dense(plan, mean)
+    def __init__(self, plan: DenseTraining, mean: Tensor, device: torch.device) -> None:
+        self.plan, self.device = plan, device
+        self.model = new_dense(plan, mean).to(device)
         self.optimisers = [self._optimiser(part) for part in self._parts()]
         self.ema = Ema(self.model, plan.ema)
         self.step = 0
@@ -105,7 +105,8 @@ class _Run:
         self.model.load_state_dict(state["model"])
         for optimiser, its_state in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(its_state)
-        self.ema.shadow, self.ema.steps, self.step = state["ema"], state["ema_steps"], state["step"]
+        self.ema.shadow = {name: value.to(self.device) for name, value in state["ema"].items()}
+        self.ema.steps, self.step = state["ema_steps"], state["step"]
         self.history, self.columns = state["history"], state["columns"]
 
     def state(self) -> dict[str, Any]:
@@ -121,7 +122,7 @@ class _Run:
         return model.eval()
 
     def vae_step(self, model: DenseVAE, x: Tensor, rng: torch.Generator, peers: Peers, late: bool) -> bool:
-        noise = torch.randn(len(x), self.plan.model.latent, generator=rng)
+        noise = torch.randn(len(x), self.plan.model.latent, generator=rng).to(self.device)
         beta = min(1.0, 0.2 + self.step / max(1, self.plan.beta_warm_up))
         bound, kl = model.elbo(x, noise, beta)
         stop = self._update(0, -bound.mean(), peers, late)
@@ -131,7 +132,7 @@ class _Run:
 
     def gan_step(self, model: DenseGAN, x: Tensor, rng: torch.Generator, peers: Peers, late: bool) -> bool:
         """The critic, then the generator, each on noise of its own."""
-        noise = torch.randn(2, len(x), self.plan.model.latent, generator=rng)
+        noise = torch.randn(2, len(x), self.plan.model.latent, generator=rng).to(self.device)
         with torch.no_grad():
             made = model.sample(noise[0])
         for_critic = critic_loss(model.criticise(x), model.criticise(made), self.plan.gan_loss)
@@ -164,10 +165,11 @@ def train_dense(
 
     Stops at `plan.steps` or after `plan.seconds`.  `folder`/dense.csv gets a row each `check_every` steps.
     Every step's randomness is a function of (seed, step, rank), so that a resumed run is the same run.
-    Under `torchrun` each process takes its share of the batch.  Raises UsageError where the checkpoint is
-    of a run with other settings.
+    On CUDA where there is a card.  Under `torchrun` each process takes its share of the batch.  Raises UsageError where
+    the checkpoint is of a run with other settings.
     """
-    peers, run = Peers(), _Run(plan, train.mean)
+    peers = Peers()
+    run = _Run(plan, train.mean, peers.device)
     state = load_checkpoint(folder / "dense.pt")
     if state:
         if state["settings"] != _settings(plan):
@@ -178,7 +180,7 @@ def train_dense(
     started, stop = time.monotonic(), False
     while run.step < plan.steps and not stop:
         rng = torch.Generator().manual_seed((plan.seed * 10_000_019 + run.step) * 64 + peers.rank)
-        x = train.batch(order.rows(run.step, peers), rng)
+        x = train.batch(order.rows(run.step, peers), rng).to(peers.device)
         late = time.monotonic() - started > plan.seconds
         if isinstance(run.model, DenseVAE):
             stop = run.vae_step(run.model, x, rng, peers, late)

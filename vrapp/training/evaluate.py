@@ -31,6 +31,7 @@ from vrapp.training import contenders
 from vrapp.training.baselines import fit_pca
 from vrapp.training.contenders import Contender, Drawn, ShownObjects
 from vrapp.training.export_model import piece_count
+from vrapp.training.metrics import share_and_error
 from vrapp.training.model_sheets import write_sheets
 from vrapp.training.objects import ObjectTraining, bake_folder
 from vrapp.training.recognition import ClassifierTraining, Recogniser
@@ -116,7 +117,8 @@ def evaluate_objects(
     data = evaluation_data(model, data_dir, work, split_file or _shipped_split(model))
     table, shown = Table(data, plan), ShownObjects(model)
     _tell(f"the {len(data.test)} test models and the judge", started)
-    compared = [contenders.from_model(OURS, model, weights), Contender(SHOWN, shown.draw)]
+    ours = contenders.from_model(OURS, model, weights)
+    compared = [ours, Contender(SHOWN, shown.draw, None, None, ours.decode, ours.megabytes)]
     if model.denoiser is not None:
         compared += [contenders.without_denoiser(DRAFTS, model), contenders.denoiser_alone(FLOW, model)]
     compared += [
@@ -172,11 +174,11 @@ class Table:
         drawn = contender.draw(self._labels, self._plan.seed)
         compared, whole = self._sets.compare(drawn.distance), one_piece(drawn)
         row = {"model": contender.name, **compared.figures()}
-        row |= {"one_piece_share": float(whole.mean()), "closed_share": closed_share(drawn)}
+        row |= _share("one_piece_share", whole) | _share("closed_share", closed(drawn))
         named = None
         if drawn.look is not None:
             figures, named = self.recogniser.figures(drawn.distance, drawn.look, self._labels)
-            row |= figures
+            row |= figures | _share("named", named)
         back = None
         if contender.code is not None:
             back = self._reconstructed(contender.code, contender.code_hash or contender.name)
@@ -215,13 +217,17 @@ def one_piece(drawn: Drawn) -> NDArray[np.bool_]:
 
 
 @torch.no_grad()
-def closed_share(drawn: Drawn) -> float:
-    """Share of closed meshes among some, as the world extracts them before any gate."""
+def closed(drawn: Drawn) -> NDArray[np.bool_]:
+    """Of some, which meshes are closed as the world extracts them before any gate."""
     some = torch.linspace(0, len(drawn.distance) - 1, min(MESHES, len(drawn.distance))).long()
-    closed = []
-    for grid in contenders.with_looks(Drawn(drawn.distance[some], None)):
-        closed.append(is_closed(extract([grid[0]], grid[1:])[0].level().indices))
-    return float(np.mean(closed))
+    grids = contenders.with_looks(Drawn(drawn.distance[some], None))
+    return np.array([is_closed(extract([grid[0]], grid[1:])[0].level().indices) for grid in grids])
+
+
+def _share(name: str, those: NDArray[np.bool_]) -> dict[str, float]:
+    """A share and its standard error."""
+    share, error = share_and_error(those)
+    return {name: share, f"{name}_error": error}
 
 
 def evaluation_data(

@@ -93,6 +93,14 @@ def one_nna_interval(
     return float(low), float(high)
 
 
+def share_and_error(those: NDArray[np.bool_]) -> tuple[float, float]:
+    """Share of `those` (N,), and its binomial standard error, as if there were one more that is and one more that is
+    not: where all of a few are, that is not certain."""
+    count = len(those)
+    likely = (int(those.sum()) + 1) / (count + 2)
+    return float(those.mean()), float(np.sqrt(likely * (1 - likely) / count))
+
+
 def mean_and_error(values: NDArray[np.float64], draws: int = 1000, seed: int = 0) -> tuple[float, float]:
     """Mean of (N,) and its standard error by the bootstrap."""
     rng = np.random.default_rng(seed)

@@ -12,7 +12,7 @@ from torch import Tensor
 from vrapp.core.errors import WeightsError
 from vrapp.generation.network_file import load_network, save_network
 from vrapp.models.gan import GanConfig, ShapeGenerator
-from vrapp.training.objects import ObjectTraining, bake_folder
+from vrapp.training.objects import ObjectTraining, bake_folder, trained_categories
 from vrapp.training.peers import Peers
 from vrapp.training.progress import Progress
 from vrapp.training.shape_data import cached_shapes
@@ -42,7 +42,7 @@ def train_object_gan(
     work = work or out.with_suffix(".training")
     baked = bake_folder(data_dir, work, settings, say)
     split = split_of(baked, work, split_file)
-    categories = tuple(sorted({baked.sources[int(row)].category for row in baked.rows}))
+    categories = trained_categories(baked, split, say)
     shapes = cached_shapes(work, baked, split["train"], categories)
     say(f"{len(shapes)} models to train on, on {plan.chosen_device()}")
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -31,6 +32,7 @@ from vrapp.training.train_prior import PriorTraining, encode_proportions, encode
 from vrapp.training.train_vae import VaeTraining, reconstruction_iou, train_vae, trained_vae
 
 LEAST_MODELS = 8
+STAND_INS = 4  # training models that are checked on where no others are there
 SAMPLING = {"top_p": 0.95, "guidance": 0.5, "heat": 1.0}
 PROJECTIONS = 1
 
@@ -93,9 +95,9 @@ def train_objects(
     work = work or out.with_suffix(".training")
     baked = bake_folder(data_dir, work, settings, say)
     split = split_of(baked, work, split_file)
-    categories = tuple(sorted({baked.sources[int(row)].category for row in baked.rows}))
+    categories = trained_categories(baked, split, say)
     shapes = cached_shapes(work, baked, split["train"], categories)
-    held_out = cached_shapes(work, baked, split["validation"] or split["train"][-4:], categories)
+    held_out = cached_shapes(work, baked, _held_out(baked, split, categories, say), categories)
     say(f"{len(shapes)} models to train on, {len(held_out)} to check, {len(split['test'])} kept for tests")
     vae = _trained_vae(shapes, held_out, work, settings, say)
     prior, denoiser, figures, means = _fit_prior(vae, shapes, held_out, work, settings, say)
@@ -134,7 +136,7 @@ def bake_folder(data_dir: Path, work: Path, settings: ObjectTraining, say: Calla
         raise InputFileError(
             f"The data folder {data_dir} does not exist; name a folder of GLB, glTF, OBJ or PLY files."
         )
-    sources = list_objects(data_dir, settings.everything)
+    sources = list_objects(data_dir, settings.everything, say)
     if not sources:
         raise InputFileError(f"There is no GLB, glTF, OBJ or PLY file in {data_dir}; name a folder that has some.")
     if importlib.util.find_spec("igl") is None or importlib.util.find_spec("skimage") is None:
@@ -154,6 +156,28 @@ def bake_folder(data_dir: Path, work: Path, settings: ObjectTraining, say: Calla
             f"{LEAST_MODELS} are needed; add models or mend those named above."
         )
     return baked
+
+
+def trained_categories(baked: Baked, split: dict[str, Any], say: Callable[[str], None]) -> tuple[str, ...]:
+    """The categories that the split trains on, in order; tells the others, of which nothing could be drawn."""
+    category_of, train = baked.category_of(), {*split["train"]}
+    found = {category for file, category in category_of.items() if file in train}
+    if others := sorted({*category_of.values()} - found):
+        say(f"left out, as the split trains on none of their models: {', '.join(others)}")
+    return tuple(sorted(found))
+
+
+def _held_out(
+    baked: Baked, split: dict[str, Any], categories: tuple[str, ...], say: Callable[[str], None]
+) -> list[str]:
+    """The files that training is checked on: the validation part, or some of the training models where none of that
+    part can be used."""
+    usable = {file for file, category in baked.category_of().items() if category in categories}
+    if usable & {*split["validation"]}:
+        found: list[str] = split["validation"]
+        return found
+    say("none of the split's validation models are there: it is checked on models that it trains on")
+    return [file for file in split["train"] if file in usable][-STAND_INS:]
 
 
 def _trained_vae(
@@ -177,6 +201,12 @@ def _trained_vae(
     return sharpen_decoder(vae, shapes, work, sharpening, plan.loss, shown, shown.tick)[0]
 
 
+def time_left(seconds: float, started: float, peers: Peers) -> float:
+    """Seconds of a budget that are left, at least one; the same in all processes, or one of them would find a run over
+    that the others go on with, and wait for it for ever."""
+    return max(1.0, seconds - peers.mean(time.monotonic() - started))
+
+
 def _fit_prior(
     vae: ShapeVAE, shapes: ShapeData, held_out: ShapeData, work: Path, settings: ObjectTraining,
     say: Callable[[str], None],
@@ -190,8 +220,8 @@ def _fit_prior(
         means = encode_proportions(vae, shapes)
         mixture = LatentMixture(MixtureConfig(len(shapes.categories), len(shapes), means.shape[1]))
         mixture.fit(means, shapes.category)
-        left = settings.seconds * settings.denoiser_share - (time.monotonic() - started)
-        refining = replace(settings.denoiser, seconds=max(1.0, left), seed=settings.seed)
+        left = time_left(settings.seconds * settings.denoiser_share, started, Peers())
+        refining = replace(settings.denoiser, seconds=left, seed=settings.seed)
         sizes = DenoiserConfig(
             len(shapes.categories), vae.config.latent_channels, settings.denoiser_width, settings.denoiser_layers,
             max(1, settings.denoiser_width // 32),
@@ -210,8 +240,8 @@ def _fit_prior(
         layers=settings.prior_layers,
         heads=max(1, settings.prior_width // 32),
     )
-    budget = max(1.0, settings.seconds * settings.prior_share - (time.monotonic() - started))
-    plan = replace(settings.prior, seconds=budget, seed=settings.seed)
+    left = time_left(settings.seconds * settings.prior_share, started, Peers())
+    plan = replace(settings.prior, seconds=left, seed=settings.seed)
     shown = Progress(say, "prior")
     prior, figures = train_prior(latents, checks, config, plan, work, shown, shown.tick)
     return prior, None, figures, latents.mean

@@ -35,6 +35,10 @@ class Peers:
             start += grad.numel()
         return bool(flat[-1] > 0)
 
+    def mean(self, value: float) -> float:
+        """Of all processes: what each works out by its own clock, made the same for all."""
+        return self.sum([value])[0] / self.count
+
     def sum(self, values: list[float]) -> list[float]:
         """Element-wise sum over all processes."""
         if self.count == 1:

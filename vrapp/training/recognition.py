@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from vrapp.core.errors import InputFileError
 from vrapp.models.classifier import DESCRIPTOR, ClassifierConfig, ShapeClassifier, descriptor
 from vrapp.training.augment import AugmentConfig
+from vrapp.training.checkpoint import load_checkpoint, restoring, save_checkpoint
 from vrapp.training.metrics import frechet_distance
 from vrapp.training.shape_data import ShapeData
 from vrapp.training.train_vae import balanced_weights
@@ -68,16 +71,21 @@ def train_classifier(shapes: ShapeData, plan: ClassifierTraining) -> ShapeClassi
 
 
 def judge(shapes: ShapeData, work: Path, plan: ClassifierTraining | None = None) -> ShapeClassifier:
-    """The classifier of these training models, from `work` where it was trained before."""
+    """The classifier of these training models, from `work` where it was trained before.  A damaged file is written
+    anew.  Raises OutputError where it cannot be."""
     plan = plan or ClassifierTraining()
-    key = hashlib.sha256(repr((shapes.files, shapes.categories, plan, DESCRIPTOR)).encode()).hexdigest()[:12]
-    path = work / f"classifier-{key}.pt"
-    if path.is_file():
-        model = ShapeClassifier(ClassifierConfig(len(shapes.categories)))
-        model.load_state_dict(torch.load(path, weights_only=True))
-        return model.eval()
+    # By what the models are, not by what their files are called: several folders may share `work`.
+    digest = hashlib.sha256(repr((shapes.categories, plan, DESCRIPTOR)).encode())
+    for part in (shapes.category, shapes.distance, shapes.look):
+        digest.update(part.contiguous().numpy().data)
+    path = work / f"classifier-{digest.hexdigest()[:12]}.pt"
+    model = ShapeClassifier(ClassifierConfig(len(shapes.categories)))
+    with suppress(InputFileError), restoring(path):
+        if (state := load_checkpoint(path)) is not None:
+            model.load_state_dict(state)
+            return model.eval()
     model = train_classifier(shapes, plan)
-    torch.save(model.state_dict(), path)
+    save_checkpoint(path, model.state_dict())
     return model
 
 

@@ -52,7 +52,8 @@ class ComparedSet:
             self.told_references[chosen], self.nearest[chosen], self.test_nearest[chosen],
         )  # fmt: skip
         found = part.figures()
-        return {name: found[name] for name in ("mmd", "mmd_error", "cov", "cov_error", "one_nna", "novelty")}
+        kept = ("mmd", "mmd_error", "cov", "cov_error", "one_nna", "one_nna_samples", "one_nna_references", "novelty")
+        return {name: found[name] for name in kept}
 
 
 class SetComparison:

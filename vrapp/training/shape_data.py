@@ -7,6 +7,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,17 +56,14 @@ def grid_floats(grids: NDArray[np.uint8]) -> Tensor:
 def cached_shapes(cache: Path, baked: Baked, files: list[str], categories: tuple[str, ...]) -> ShapeData:
     """`load_shapes`, kept in a file beside the baked grids: a minute on one core the first time.
 
-    Raises OutputError where that file cannot be written; a damaged one is made again.
+    Those files that were made before a model of the folder came, went or changed are then removed.
+    Raises OutputError where the file cannot be written; a damaged one is made again.
     """
     stamp_of = {baked.sources[int(row)].file: baked.stamps[int(row)] for row in baked.rows}
     stamps = [stamp_of.get(file) for file in files]
     named = [files, categories, len(baked.rows), *([stamps] if any(stamps) else [])]
-    key = hashlib.sha256(json.dumps(named).encode()).hexdigest()[:12]
-    path = cache / f"shapes-{key}.pt"
-    stored = None
-    if path.is_file():
-        with suppress(Exception):  # torch's reader raises whatever the bytes lead it to
-            stored = torch.load(path, weights_only=True, mmap=True)
+    path = cache / f"shapes-{_digest(named)}.pt"
+    stored = _stored(path)
     if stored is not None:
         rows = stored["rows"].numpy()
         names = tuple(baked.sources[int(row)].file for row in rows)
@@ -73,14 +71,38 @@ def cached_shapes(cache: Path, baked: Baked, files: list[str], categories: tuple
             stored["distance"], stored["look"], stored["extent"], stored["category"], categories, names, rows
         )
     shapes = load_shapes(baked, files, categories)
+    state = _digest([stamp_of, len(baked.rows)])
+    _remove_superseded(cache, state)
     tensors = {name: getattr(shapes, name) for name in ("distance", "look", "extent", "category")}
-    save_checkpoint(path, {**tensors, "rows": torch.from_numpy(shapes.rows)})
+    save_checkpoint(path, {**tensors, "rows": torch.from_numpy(shapes.rows), "state": state})
     return shapes
 
 
+def _digest(named: object) -> str:
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:12]
+
+
+def _stored(path: Path) -> dict[str, Any] | None:
+    """What a file holds, its tensors mapped; None where there is none, or it is damaged."""
+    stored: dict[str, Any] | None = None
+    if path.is_file():
+        with suppress(Exception):  # torch's reader raises whatever the bytes lead it to
+            stored = torch.load(path, weights_only=True, mmap=True)
+    return stored
+
+
+def _remove_superseded(cache: Path, state: str) -> None:
+    """Remove the files of another `state` of the baked folder, which nobody will ask for; whoever still has one mapped
+    keeps it (on Windows, where it cannot be removed then, it goes the next time)."""
+    for path in cache.glob("shapes-*.pt"):
+        if (_stored(path) or {}).get("state") != state:
+            with suppress(OSError):
+                path.unlink()
+
+
 def load_shapes(baked: Baked, files: list[str], categories: tuple[str, ...]) -> ShapeData:
-    """The named models of a baked folder, in the given order."""
-    row_of = {baked.sources[int(row)].file: int(row) for row in baked.rows}
+    """The named models of a baked folder that are of these categories, in the given order."""
+    row_of = {s.file: int(row) for row in baked.rows if (s := baked.sources[int(row)]).category in categories}
     rows = np.array([row_of[file] for file in files if file in row_of], np.int64)
     distance = torch.empty(len(rows), 1, 64, 64, 64, dtype=torch.uint8)
     look = torch.empty(len(rows), 7, 32, 32, 32, dtype=torch.uint8)

@@ -123,7 +123,7 @@ def _sides(
     uniforms = torch.rand(len(labels), 64, latents.shape[1], generator=rng)
     noise = torch.randn(latents.shape, generator=rng)
     parts = zip(*(torch.split(each, 64) for each in (labels, uniforms, noise)), strict=True)
-    draws = [draw(*some, plan.temperature) for some in parts]
+    draws = [draw(category, u, n, plan.temperature) for category, u, n in parts]
     return _figures(vae, latents, projections), _figures(vae, torch.cat(draws), projections), labels
 
 

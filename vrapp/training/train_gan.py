@@ -266,7 +266,8 @@ def train_adversarially(
     started, stop = time.monotonic() - run.seconds, run.seconds > plan.seconds > 0.0
     while run.step < plan.steps and not stop:
         run.seconds = time.monotonic() - started
-        run.share = max(run.share, run.step / plan.steps, run.seconds / max(plan.seconds, 1e-9))
+        # By its mean over all processes: on two sides of a change of resolution their gradients would not fit together.
+        run.share = peers.mean(max(run.share, run.step / plan.steps, run.seconds / max(plan.seconds, 1e-9)))
         run.maker.at(run.share, plan)
         batch = _draw(shapes, chances, run, peers)
         told = run.teach_critic(batch, peers)
