@@ -205,6 +205,7 @@ def test_a_worker_that_keeps_dying_ends_in_a_clear_state():
     assert generator.collect(1) == []
     assert not generator.submit(GenerationRequest(5, 7, Steering(BOX)))
     assert generator.figures.device == "stopped"
+    assert "3 times in a row" in generator.figures.stopped
     generator.close()
 
 

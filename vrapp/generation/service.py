@@ -318,7 +318,7 @@ class WorkerGenerator:
         log.error("the generator's worker ended (exit code %s)\n%s", self._process.exitcode, self._crash)
         if self._deaths_in_a_row >= DEATHS_IN_A_ROW:
             self.state = State.STOPPED
-            self.figures.device = "stopped"
+            self.figures.device, self.figures.stopped = "stopped", self._death_sentence()
             for pending in self._pending.values():
                 pending.is_answered = True
             return
