@@ -145,6 +145,26 @@ def test_hands_go_first_and_are_told_apart():
     assert generator.decoded() == {101: None}
 
 
+@pytest.mark.parametrize("pace", ["off", "idle"])
+def test_while_a_shape_for_the_hands_is_on_its_way_no_other_begins(pace):
+    """It would spend the hands' budget, and the hands' next shape would have to wait until it is finished."""
+    generator, _ = opened()
+    generator.submit(ask(1))
+    generator.collect(0)
+    begun = []
+    begin = generator._shaper.begin
+    generator._shaper.begin = lambda latent, *rest: begun.append(float(latent[0])) or begin(latent, *rest)
+    generator.set_pace(pace)
+    generator.submit(ask(100, latent_of(0.21), levels=1))
+    for _ in range(30):  # its shape is staged, and not yet polled
+        generator.work(1.0, PERIOD_MS)
+    assert len(generator._staged) == 1
+    assert len(begun) == 1
+    frames(generator, 30)
+    assert len(begun) == (1 if pace == "off" else 2)
+    assert list(generator.decoded()) == [100]
+
+
 def test_a_gpu_without_room_gets_no_work():
     generator, draws = opened()
     generator.submit(ask(1))

@@ -92,7 +92,7 @@ class DeviceGenerator:
             raise ValueError(f"Category {request.steering.category} is not among {len(self.categories)}.")
         wanted = _Wanted(request, time.perf_counter())
         if wanted.in_hands:
-            if any(one.in_hands for one in self._shaping()):
+            if self._has_hands:
                 return False
             wanted.latent = np.asarray(request.latent, np.float32).reshape(LATENT_DIM)
             wanted.components = ((wanted.latent - self._mean) @ self.latent_basis.T).astype(np.float32)
@@ -152,13 +152,18 @@ class DeviceGenerator:
         self._drawing.close()
         self._shaper.close()
 
+    @property
+    def _has_hands(self) -> bool:
+        """Whether something that somebody reshapes is on its way."""
+        return any(one.in_hands for one in self._shaping())
+
     def _shaping(self) -> list[_Wanted]:
         return [*self._in_hands, *([self._at_work] if self._at_work else []), *self._staged.values()]
 
     def _frame_budget_ms(self, period_ms: float) -> float:
         if self._pace == "load":
             return LOADING_MS
-        if any(one.in_hands for one in self._shaping()):
+        if self._has_hands:
             return self._budget.for_frame(period_ms, IN_HANDS_MS)
         return 0.0 if self._pace == "off" else self._budget.for_frame(period_ms, MOST_MS)
 
@@ -167,6 +172,9 @@ class DeviceGenerator:
         if self._shaper.next_slice is not None:
             return True
         waiting = self._in_hands or self._queue
+        # Beside hands nothing else begins: it would spend their budget, and their next shape would wait for it.
+        if waiting is self._queue and (self._pace == "off" or self._has_hands):
+            return False
         if not waiting or not self._shaper.can_begin:
             return False
         wanted = self._at_work = waiting.popleft()
