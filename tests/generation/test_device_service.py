@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_shaping import NoCopier, TwoBalls, latent_of
 
-from vrapp.core.generation import GeneratedObject, GenerationRequest, Generator, Steering
+from vrapp.core.generation import GeneratedObject, GenerationRequest, Generator, GeneratorFigures, Steering
 from vrapp.core.mesh import LATENT_DIM, Mesh
 from vrapp.generation import tidying
 from vrapp.generation.device_service import DeviceGenerator
@@ -28,10 +28,11 @@ class Draws:
 
     def __init__(self, plan=(GOOD,)):
         self.plan, self.asked, self.pace, self.room = plan, [], "", 100
+        self.figures, self.fatal = GeneratorFigures(), set()
         self._waiting = []
 
     def submit(self, request, attempt=0):
-        if len(self._waiting) >= self.room:
+        if self.figures.stopped or len(self._waiting) >= self.room:
             return False
         self.asked.append((request.request_id, attempt))
         self._waiting.append((request, attempt))
@@ -40,10 +41,15 @@ class Draws:
     def collect(self, frame_index):
         waiting, self._waiting = self._waiting, []
         none = Mesh((), np.zeros((2, 3)), np.zeros((0, 3)))
+        self._unmade = [r.request_id for r, _ in waiting if r.request_id in self.fatal or self.figures.stopped]
         return [
             GeneratedObject(r.request_id, 0, latent_of(self.plan[a % len(self.plan)]), np.zeros(6), none, "", a + 1)
             for r, a in waiting
+            if r.request_id not in self._unmade
         ]
+
+    def unmade(self):
+        return self._unmade
 
     def set_pace(self, pace):
         self.pace = pace
@@ -122,6 +128,32 @@ def test_what_never_passes_is_given_up():
     assert frames(generator, 60) == []
     assert [attempt for _, attempt in draws.asked] == list(range(8))
     assert generator.figures.in_flight == 0
+
+
+def test_what_kills_its_worker_is_no_longer_waited_for():
+    generator, draws = opened()
+    draws.fatal = {1}
+    for request_id in range(3):
+        generator.submit(ask(request_id))
+    assert [one.request_id for one in frames(generator, 40)] == [0, 2]
+    assert generator.figures.in_flight == 0
+
+
+def test_with_a_worker_that_gave_up_nothing_is_waited_for_and_hands_are_still_served():
+    generator, draws = opened((BAD,))
+    generator.submit(ask(1))
+    frames(generator, 1)
+    draws.room = 0  # so that it waits to be drawn again
+    frames(generator, 20)
+    draws.room = 100
+    generator.submit(ask(2))
+    draws.figures.stopped = "The worker is gone."
+    assert frames(generator, 20) == []
+    assert generator.figures.in_flight == 0
+    assert generator.figures.stopped == "The worker is gone."
+    assert generator.submit(ask(100, latent_of(GOOD), levels=1))
+    frames(generator, 20)
+    assert list(generator.decoded()) == [100]
 
 
 def test_hands_go_first_and_are_told_apart():

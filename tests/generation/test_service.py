@@ -170,6 +170,7 @@ def test_a_request_that_kills_its_worker_is_dropped(own):
     ask(own, BALL, DEADLY, BOX)
     assert [o.request_id for o in collect_until(own, lambda o: len(o) == 2)] == [0, 2]
     collect_until(own, lambda _: own.figures.in_flight == 0)
+    assert own.unmade() == [1]
 
 
 @pytest.mark.slow

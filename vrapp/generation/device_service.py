@@ -34,12 +34,16 @@ class Drawing(Protocol):
     categories: tuple[str, ...]
     weights_hash: str
     latent_basis: np.ndarray
+    figures: GeneratorFigures
 
     def submit(self, request: GenerationRequest, attempt: int = 0) -> bool:
         """Ask for the latent of an attempt; False where the queue is full."""
 
     def collect(self, frame_index: int) -> list[GeneratedObject]:
         """What was drawn."""
+
+    def unmade(self) -> list[int]:
+        """Requests of which nothing comes: their process died of them, or too often."""
 
     def set_pace(self, pace: str) -> None:
         """See ``core.generation.Generator``."""
@@ -111,6 +115,11 @@ class DeviceGenerator:
             wanted = self._drawn_for.pop(drawn.request_id)
             wanted.latent, wanted.components = drawn.latent, drawn.components
             self._queue.append(wanted)
+        for request_id in self._drawing.unmade():
+            del self._drawn_for[request_id]
+        if why := self._drawing.figures.stopped:
+            self.figures.stopped = why
+            self._again.clear()
         self._poll()
         while self._again:
             wanted = self._again[0]

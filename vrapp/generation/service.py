@@ -134,6 +134,7 @@ class WorkerGenerator:
         self._free_in_hands = [slots]
         self._pending: dict[int, _Pending] = {}
         self._decoded: dict[int, GeneratedObject | None] = {}
+        self._unmade: list[int] = []
         self._pace = "load"
         self._frame_index = 0
         self._deaths_in_a_row = 0
@@ -184,7 +185,14 @@ class WorkerGenerator:
             (self._free_in_hands if pending.in_hands else self._free).append(pending.slot)
         self._count_in_flight()
         self._decoded |= {p.request.request_id: p.answer for p in due if p.in_hands}
-        return [p.answer for p in due if p.answer is not None and not p.in_hands]
+        others = [p for p in due if not p.in_hands]
+        self._unmade += [p.request.request_id for p in others if p.answer is None]
+        return [p.answer for p in others if p.answer is not None]
+
+    def unmade(self) -> list[int]:
+        """Requests of which, as ``collect`` has found since the last call, nothing comes."""
+        found, self._unmade = self._unmade, []
+        return found
 
     def decoded(self) -> dict[int, GeneratedObject | None]:
         """What came of requests that name their latent, by request; None where the gate refused it."""
