@@ -101,6 +101,7 @@ class DeviceGenerator:
             wanted.latent = np.asarray(request.latent, np.float32).reshape(LATENT_DIM)
             wanted.components = ((wanted.latent - self._mean) @ self.latent_basis.T).astype(np.float32)
             self._in_hands.append(wanted)
+            self.figures.reshape_asked += 1
             return True
         if not self._drawing.submit(request):
             return False
@@ -221,6 +222,7 @@ class DeviceGenerator:
     def _made(self, wanted: _Wanted, mesh: Mesh) -> GeneratedObject:
         latency_s = time.perf_counter() - wanted.submitted_s
         latencies_s = self.figures.reshape_latency_s if wanted.in_hands else self.figures.latency_s
+        self.figures.reshape_made += wanted.in_hands
         latencies_s.append(latency_s)
         del latencies_s[:-_KEPT_LATENCIES]
         assert wanted.latent is not None

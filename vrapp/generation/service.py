@@ -157,6 +157,7 @@ class WorkerGenerator:
         slot = free.pop()
         self._pending[request.request_id] = _Pending(request, attempt, slot, self._frame_index, time.perf_counter())
         if request.latent is not None:
+            self.figures.reshape_asked += 1
             self._send(Batch((Job(slot, request, attempt),)))
             return True
         self.figures.requested += 1
@@ -310,6 +311,7 @@ class WorkerGenerator:
         mesh = read_mesh(bytes(self._block.memory[start : start + answer.shape.nbytes]), answer.shape)
         latency_s = time.perf_counter() - pending.submitted_s
         latencies_s = self.figures.reshape_latency_s if pending.in_hands else self.figures.latency_s
+        self.figures.reshape_made += pending.in_hands
         latencies_s.append(latency_s)
         del latencies_s[:-_KEPT_LATENCIES]
         pending.answer = GeneratedObject(
