@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -149,7 +150,8 @@ class DeviceGenerator:
         self._budget.measured(gpu_ms)
         for index, ms in self._shaper.times():
             self._times.took(index, ms)
-        self._allowance.begin(self._frame_budget_ms(period_ms))
+        room_ms = math.inf if self._pace == "load" else self._budget.for_frame(period_ms, math.inf)
+        self._allowance.begin(self._frame_budget_ms(period_ms), room_ms)
         while self._begin_next() and self._shaper.next_slice is not None:
             if not self._allowance.takes(self._times[self._shaper.next_slice]):
                 break
