@@ -58,11 +58,15 @@ class InstantBank:
                 return self.ready.pop(i)
         return None
 
+    def requeue(self, made: GeneratedObject) -> None:
+        self.ready.insert(0, made)
+
 
 class CountingArena:
     """Counts meshes; everything is uploaded at once."""
 
     def __init__(self) -> None:
+        self.is_full = False
         self.live: set[int] = set()
         self._next = 0
 
