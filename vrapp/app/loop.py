@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # neither is imported by a run that does not use it
     from vrapp.app.window_tools import WindowTools
     from vrapp.study.recorder import Recorder
 
-(INPUT, INTERACT, ADAPT, PHYSICS, SCENE, GENERATE, DRAW, PANEL, END, OBSERVE) = range(len(STAGES))
+(INPUT, INTERACT, ADAPT, PHYSICS, SCENE, GENERATE, DRAW, PANEL, END, OBSERVE, TIDY) = range(len(STAGES))
 
 log = logging.getLogger(__name__)
 
@@ -129,9 +129,9 @@ class Loop:
             for event in self._time.on_display_clock(events):
                 p.recorder.event(event)
             timers.stage(OBSERVE)
-        timers.end(gl_s, timing)
         self.frame_index += 1
         self._tidy_memory()
+        timers.end(gl_s, timing)
 
     def _follow_menu(self, snapshot: InputSnapshot, timing: FrameTiming) -> None:
         """What the user does at the menu, before the world sees the same hands."""
@@ -206,6 +206,7 @@ class Loop:
         if self.frame_index % TIDY_FRAMES == 0:
             gc.collect(0)
             return_free_memory(in_use=True)
+            self.timers.stage(TIDY)
 
     def pointed_components(self) -> tuple[str, np.ndarray]:
         """Name and latent components of what the user points at, for the panel."""
