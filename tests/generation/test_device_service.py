@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from test_shaping import NoCopier, TwoBalls, latent_of
 
+from vrapp.core.errors import WorkerDied
 from vrapp.core.generation import GeneratedObject, GenerationRequest, Generator, GeneratorFigures, Steering
 from vrapp.core.mesh import LATENT_DIM, Mesh
 from vrapp.generation import tidying
@@ -14,6 +15,7 @@ from vrapp.generation.gate import GateLimits
 from vrapp.generation.lane import HostLane, HostMark
 from vrapp.generation.shaping import Shaper
 from vrapp.generation.topology import Capacity
+from vrapp.generation.wishes import WishList
 
 PERIOD_MS = 11.0
 GOOD, BAD = 0.2, -1.0
@@ -154,6 +156,24 @@ def test_with_a_worker_that_gave_up_nothing_is_waited_for_and_hands_are_still_se
     assert generator.submit(ask(100, latent_of(GOOD), levels=1))
     frames(generator, 20)
     assert list(generator.decoded()) == [100]
+
+
+def test_what_was_drawn_before_the_worker_gave_up_is_still_made():
+    generator, draws = opened()
+    wanted = WishList(generator, 1, [Steering(0)] * 4)
+    draws.room = 3
+    wanted.update(0)  # asks for three
+    generator.collect(0)
+    draws.figures.stopped = "The worker is gone."
+    made = []
+    for index in range(1, 60):
+        if len(made) == 3:
+            break
+        made += wanted.update(index)
+        generator.work(1.0, PERIOD_MS)
+    assert [one.request_id for one in made] == [0, 1, 2]
+    with pytest.raises(WorkerDied, match="is gone"):
+        wanted.update(60)
 
 
 def test_hands_go_first_and_are_told_apart():

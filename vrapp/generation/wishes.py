@@ -36,9 +36,10 @@ class WishList:
         for made in fresh:
             self.made[made.request_id % len(self._wishes)] = made
             self._asked.remove(made.request_id)
-        if (why := self._generator.figures.stopped) and not (fresh or self.is_done):
-            raise WorkerDied(why)
-        if self._asked and self._generator.figures.in_flight == 0:
+        figures = self._generator.figures
+        if figures.stopped and not (fresh or figures.in_flight or self.is_done):
+            raise WorkerDied(figures.stopped)
+        if self._asked and figures.in_flight == 0:
             for request_id in self._asked:
                 self._ask_again(request_id)
             self._asked.clear()
