@@ -13,6 +13,7 @@ from PIL import Image
 
 from vrapp.app import bench_peer
 from vrapp.app.cli import main
+from vrapp.app.options import Options
 from vrapp.app.peer.child import WITH_LEVELS
 from vrapp.app.peer.objects import BACKGROUND, read_glb
 from vrapp.core.mesh import VERTEX_DTYPE, Mesh, MeshLevel
@@ -56,6 +57,40 @@ def test_a_missing_peer_is_one_sentence(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert main(["bench", *words]) == 2
     assert "pip install" in capfd.readouterr().err
+
+
+class Cold:
+    """A side whose first frame after another's is slow; one that follows itself stays warm."""
+
+    last = ""
+
+    def __init__(self, name: str, *_: object) -> None:
+        self.name, self.told = name, {"renderer": "r", "triangles": 1}
+
+    def __enter__(self) -> Cold:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def frames(self, count: int) -> np.ndarray:
+        found = np.full(count, 10.0)
+        if Cold.last != self.name:
+            found[0] = 500.0
+        Cold.last = self.name
+        return found
+
+    def picture(self, path: Path) -> str:
+        return str(path)
+
+
+def test_whoever_draws_directly_after_itself_has_no_advantage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_peer, "Side", Cold)
+    monkeypatch.setattr(bench_peer, "exported", lambda *_: Path())
+    monkeypatch.setattr(bench_peer, "FRAMES", 1)
+    rows, summary = bench_peer.compare(Options())
+    assert {row["ms_p99"] for row in rows} == {10.0}
+    assert summary["peer_ratio_least"] == summary["peer_ratio_most"] == 1.0
 
 
 @pytest.mark.gl

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from test_shaping import NoCopier, TwoBalls, latent_of
 
-from vrapp.core.generation import GeneratedObject, GenerationRequest, Generator, Steering
+from vrapp.core.errors import WorkerDied
+from vrapp.core.generation import GeneratedObject, GenerationRequest, Generator, GeneratorFigures, Steering
 from vrapp.core.mesh import LATENT_DIM, Mesh
 from vrapp.generation import tidying
 from vrapp.generation.device_service import DeviceGenerator
@@ -14,6 +15,7 @@ from vrapp.generation.gate import GateLimits
 from vrapp.generation.lane import HostLane, HostMark
 from vrapp.generation.shaping import Shaper
 from vrapp.generation.topology import Capacity
+from vrapp.generation.wishes import WishList
 
 PERIOD_MS = 11.0
 GOOD, BAD = 0.2, -1.0
@@ -28,10 +30,11 @@ class Draws:
 
     def __init__(self, plan=(GOOD,)):
         self.plan, self.asked, self.pace, self.room = plan, [], "", 100
+        self.figures, self.fatal = GeneratorFigures(), set()
         self._waiting = []
 
     def submit(self, request, attempt=0):
-        if len(self._waiting) >= self.room:
+        if self.figures.stopped or len(self._waiting) >= self.room:
             return False
         self.asked.append((request.request_id, attempt))
         self._waiting.append((request, attempt))
@@ -40,10 +43,15 @@ class Draws:
     def collect(self, frame_index):
         waiting, self._waiting = self._waiting, []
         none = Mesh((), np.zeros((2, 3)), np.zeros((0, 3)))
+        self._unmade = [r.request_id for r, _ in waiting if r.request_id in self.fatal or self.figures.stopped]
         return [
             GeneratedObject(r.request_id, 0, latent_of(self.plan[a % len(self.plan)]), np.zeros(6), none, "", a + 1)
             for r, a in waiting
+            if r.request_id not in self._unmade
         ]
+
+    def unmade(self):
+        return self._unmade
 
     def set_pace(self, pace):
         self.pace = pace
@@ -124,6 +132,50 @@ def test_what_never_passes_is_given_up():
     assert generator.figures.in_flight == 0
 
 
+def test_what_kills_its_worker_is_no_longer_waited_for():
+    generator, draws = opened()
+    draws.fatal = {1}
+    for request_id in range(3):
+        generator.submit(ask(request_id))
+    assert [one.request_id for one in frames(generator, 40)] == [0, 2]
+    assert generator.figures.in_flight == 0
+
+
+def test_with_a_worker_that_gave_up_nothing_is_waited_for_and_hands_are_still_served():
+    generator, draws = opened((BAD,))
+    generator.submit(ask(1))
+    frames(generator, 1)
+    draws.room = 0  # so that it waits to be drawn again
+    frames(generator, 20)
+    draws.room = 100
+    generator.submit(ask(2))
+    draws.figures.stopped = "The worker is gone."
+    assert frames(generator, 20) == []
+    assert generator.figures.in_flight == 0
+    assert generator.figures.stopped == "The worker is gone."
+    assert generator.submit(ask(100, latent_of(GOOD), levels=1))
+    frames(generator, 20)
+    assert list(generator.decoded()) == [100]
+
+
+def test_what_was_drawn_before_the_worker_gave_up_is_still_made():
+    generator, draws = opened()
+    wanted = WishList(generator, 1, [Steering(0)] * 4)
+    draws.room = 3
+    wanted.update(0)  # asks for three
+    generator.collect(0)
+    draws.figures.stopped = "The worker is gone."
+    made = []
+    for index in range(1, 60):
+        if len(made) == 3:
+            break
+        made += wanted.update(index)
+        generator.work(1.0, PERIOD_MS)
+    assert [one.request_id for one in made] == [0, 1, 2]
+    with pytest.raises(WorkerDied, match="is gone"):
+        wanted.update(60)
+
+
 def test_hands_go_first_and_are_told_apart():
     generator, _ = opened()
     for request_id in range(3):
@@ -143,6 +195,26 @@ def test_hands_go_first_and_are_told_apart():
     assert generator.submit(ask(101, latent_of(BAD)))
     frames(generator, 20)
     assert generator.decoded() == {101: None}
+
+
+@pytest.mark.parametrize("pace", ["off", "idle"])
+def test_while_a_shape_for_the_hands_is_on_its_way_no_other_begins(pace):
+    """It would spend the hands' budget, and the hands' next shape would have to wait until it is finished."""
+    generator, _ = opened()
+    generator.submit(ask(1))
+    generator.collect(0)
+    begun = []
+    begin = generator._shaper.begin
+    generator._shaper.begin = lambda latent, *rest: begun.append(float(latent[0])) or begin(latent, *rest)
+    generator.set_pace(pace)
+    generator.submit(ask(100, latent_of(0.21), levels=1))
+    for _ in range(30):  # its shape is staged, and not yet polled
+        generator.work(1.0, PERIOD_MS)
+    assert len(generator._staged) == 1
+    assert len(begun) == 1
+    frames(generator, 30)
+    assert len(begun) == (1 if pace == "off" else 2)
+    assert list(generator.decoded()) == [100]
 
 
 def test_a_gpu_without_room_gets_no_work():

@@ -154,6 +154,25 @@ def test_what_fails_falls_back_with_one_line(context, caplog, options, expected)
     buffer.release()
 
 
+@pytest.mark.parametrize("broken", ["register", "map", "pointer", "copy", "unmap"])
+def test_what_fails_later_falls_back_with_one_line_and_loses_nothing(context, caplog, broken):
+    runtime = context.runtime = Runtime(context)
+    copier = open_copier(context, 0, runtime)
+    assert isinstance(copier, CudaCopier)
+    first, grown = context.buffer(reserve=64), context.buffer(reserve=64)
+    copier.copy(torch.arange(8, dtype=torch.int32), first, 16)
+    runtime._broken = broken
+    for at in (0, 32):
+        copier.copy(torch.arange(8, dtype=torch.int32), grown, at)
+    assert np.array_equal(np.frombuffer(grown.read(), np.int32), np.tile(np.arange(8), 2))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "through main memory from now on: CUDA answers cudaErrorInvalidValue" in caplog.text
+    assert runtime.calls[-1] == "unregister"
+    copier.close()
+    for buffer in (first, grown):
+        buffer.release()
+
+
 @pytest.mark.parametrize(
     ("release", "preload", "expected"),
     [("5.15.1-microsoft-standard-WSL2", "", "WSL2"), ("6.1", "libdlfaker.so:libvglfaker.so", "VirtualGL")],

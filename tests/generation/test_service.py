@@ -170,6 +170,7 @@ def test_a_request_that_kills_its_worker_is_dropped(own):
     ask(own, BALL, DEADLY, BOX)
     assert [o.request_id for o in collect_until(own, lambda o: len(o) == 2)] == [0, 2]
     collect_until(own, lambda _: own.figures.in_flight == 0)
+    assert own.unmade() == [1]
 
 
 @pytest.mark.slow
@@ -205,6 +206,7 @@ def test_a_worker_that_keeps_dying_ends_in_a_clear_state():
     assert generator.collect(1) == []
     assert not generator.submit(GenerationRequest(5, 7, Steering(BOX)))
     assert generator.figures.device == "stopped"
+    assert "3 times in a row" in generator.figures.stopped
     generator.close()
 
 

@@ -36,9 +36,9 @@ def test_a_long_frame_counts_at_once_and_is_forgotten_slowly():
     assert budget.for_frame(PERIOD_MS) == 1.0
 
 
-def ran(allowance: Allowance, budget_ms: float, slices_ms: list[float]) -> int:
+def ran(allowance: Allowance, budget_ms: float, slices_ms: list[float], room_ms: float = 5.0) -> int:
     """How many of the slices a frame takes."""
-    allowance.begin(budget_ms)
+    allowance.begin(budget_ms, room_ms)
     count = 0
     while count < len(slices_ms) and allowance.takes(slices_ms[count]):
         count += 1
@@ -53,6 +53,14 @@ def test_a_slice_longer_than_every_budget_runs_at_its_average_share():
     allowance = Allowance()
     frames = [ran(allowance, 1.0, [2.5]) for _ in range(20)]
     assert 0 < sum(frames) <= 20 / 2.5
+
+
+def test_what_was_saved_up_runs_only_where_the_frame_has_room_for_it():
+    """Never over three quarters of a period, and no burst once there is room."""
+    allowance = Allowance()
+    assert sum(ran(allowance, 0.1, [2.5], room_ms=0.1) for _ in range(200)) == 0
+    assert ran(allowance, 1.0, [2.5] * 8, room_ms=6.0) == 1
+    assert ran(allowance, 0.0, [2.5], room_ms=0.0) == 0
 
 
 def test_a_busy_frame_takes_nothing_and_idle_ones_save_up_no_burst():

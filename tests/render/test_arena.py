@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from itertools import pairwise
 from typing import Any
 
+import moderngl
 import numpy as np
 import pytest
 
@@ -164,6 +166,69 @@ def test_ids_are_used_again_and_tables_widen(ctx: Any) -> None:
     assert (
         arena.levels[ids[-1]]["first_index"] == arena.levels[ids[-1], 0]["first_index"]
     ).all()  # one level serves all
+    arena.close()
+
+
+class FullCard:
+    """A context whose driver has no memory for more, once ``is_full``; it says so in either way that there is."""
+
+    def __init__(self, ctx: Any, raises: bool) -> None:
+        self._ctx, self._raises, self.is_full, self._error = ctx, raises, False, "GL_NO_ERROR"
+
+    def buffer(self, **options: Any) -> Any:
+        if self.is_full and self._raises:
+            raise moderngl.Error("cannot create buffer")
+        self._error = "GL_OUT_OF_MEMORY" if self.is_full else "GL_NO_ERROR"
+        return self._ctx.buffer(**options)
+
+    @property
+    def error(self) -> str:
+        told, self._error = self._error, "GL_NO_ERROR"
+        return told
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ctx, name)
+
+
+@pytest.mark.parametrize("raises", [True, False])
+@pytest.mark.parametrize(("vertices", "indices"), [(1024, 1 << 20), (1 << 20, 1024)])
+def test_a_full_card_loses_nothing_and_what_waits_comes_when_there_is_room(
+    ctx: Any, raises: bool, vertices: int, indices: int, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(logging.getLogger("vrapp"), "propagate", True)
+    card = FullCard(ctx, raises)
+    arena = MeshArena(card, vertices, indices)
+    meshes = [sphere(), sphere()]
+    first = arena.add(meshes[0])
+    arena.pump(1 << 30)
+    card.is_full = True
+    used, capacity = arena.bytes_used, arena.bytes_capacity
+    others = [arena.add(mesh) for mesh in meshes for _ in range(60)]
+    for _ in range(200):
+        arena.pump(1 << 30)
+    waiting = [mesh_id for mesh_id in others if not arena.resident(mesh_id)]
+    assert waiting
+    assert arena.is_full
+    assert arena.bytes_capacity == capacity
+    assert len([r for r in caplog.records if "memory is full" in r.message]) == 1
+    for mesh_id in (first, *(i for i in others if arena.resident(i))):
+        assert_stored(arena, mesh_id, meshes[0])
+    arena.release(first)  # something gives way
+    for _ in range(FRAMES_IN_FLIGHT + 1):
+        arena.pump(1 << 30)
+    assert arena.resident(waiting[0])
+    assert_stored(arena, waiting[0], meshes[0])
+    card.is_full = False
+    for _ in range(100):
+        arena.pump(1 << 30)
+    assert not arena.is_full
+    assert all(arena.resident(mesh_id) for mesh_id in others)
+    for mesh_id in others:
+        arena.release(mesh_id)
+    for _ in range(FRAMES_IN_FLIGHT + 1):
+        arena.pump(0)
+    assert arena.bytes_used == 0 < used
     arena.close()
 
 

@@ -59,13 +59,14 @@ class InstantBank:
         return None
 
     def requeue(self, made: GeneratedObject) -> None:
-        self.ready.append(made)
+        self.ready.insert(0, made)
 
 
 class CountingArena:
     """Counts meshes; everything is uploaded at once."""
 
     def __init__(self) -> None:
+        self.is_full = False
         self.live: set[int] = set()
         self._next = 0
 

@@ -46,6 +46,23 @@ class Run:
         return set(a.mesh_id[alive].tolist()) == self.arena.live and int(alive.sum()) == len(self.store)
 
 
+def test_a_full_graphics_card_is_relieved_of_what_interests_least_and_the_world_stays_smaller() -> None:
+    run = Run()
+    run.step(2.0)
+    before = len(run.store)
+    dear = run.store.handle(int(run.manager._worth(HEAD)[0][int(np.argmin(run.manager._worth(HEAD)[2]))]))
+    run.store.interest[run.store.slot(dear)] = 50.0
+    run.arena.is_full = True
+    run.step(6.0)
+    smaller = len(run.store)
+    assert smaller < before - 2
+    assert run.store.alive(dear)
+    run.arena.is_full = False
+    run.step(20.0)
+    assert len(run.store) <= smaller + 1
+    assert run.consistent()
+
+
 class OnlyOne:
     """A policy that asks for one category alone."""
 

@@ -15,6 +15,7 @@ from vrapp.app.world import World
 
 PAIRS = 5
 SECONDS = 16.0  # of each half of a pair
+ENOUGH_FOR_P999 = 1_000  # frames
 FILLING_FRAMES = 1_500  # at most
 SETTLE_FRAMES = 20
 CALIBRATION_FRAMES = 60
@@ -24,8 +25,10 @@ SIZE = (960, 540)
 
 
 def frame(options: Options) -> tuple[Rows, Summary, str | None]:
-    """Frame times with the generator off and at full work at a pace that the rasteriser holds."""
-    pace_hz = held_hz(options)
+    """Frame times with the generator off and at full work, at the pace asked for or one that the rasteriser holds;
+    ``options.seconds`` for each half of a pair."""
+    pace_hz = options.pace_hz or held_hz(options)
+    count = int((options.seconds or SECONDS) * pace_hz)
     with ExitStack() as owned:
         world = World(offscreen(options, pace_hz), owned)
         world.populate(time.perf_counter())
@@ -33,7 +36,7 @@ def frame(options: Options) -> tuple[Rows, Summary, str | None]:
         rows: Rows = []
         for pair in range(PAIRS):
             for mode in ("off", "full") if pair % 2 == 0 else ("full", "off"):
-                rows.append({"pair": pair, "generator": mode, **_segment(world, mode, pace_hz)})
+                rows.append({"pair": pair, "generator": mode, **_segment(world, mode, count)})
         renderer = world.parts.renderer.renderer_name
     ratios = _ratios(rows)
     low, high = np.percentile(ratios, [25, 75])
@@ -84,24 +87,26 @@ def _fill(world: World) -> None:
     manager.hurry = False
 
 
-def _segment(world: World, mode: str, pace_hz: float) -> dict[str, float | int]:
-    """One half of a pair."""
+def _segment(world: World, mode: str, count: int) -> dict[str, float | int | None]:
+    """One half of a pair: ``count`` frames."""
     world.set_generator(mode)
     for _ in range(SETTLE_FRAMES):
         world.loop.frame()
     timers = world.loop.timers
     timers.restart()
     made = _answered(world)
-    for _ in range(int(SECONDS * pace_hz)):
+    for _ in range(count):
         world.loop.frame()
     times, main = percentiles(timers.frame_ms.values()), percentiles(timers.main_ms.values())
     return {
         "frames": timers.frame_ms.total,
         "frame_ms_p50": times["p50"] or 0.0,
         "frame_ms_p99": times["p99"] or 0.0,
+        "frame_ms_p999": times["p999"] if timers.frame_ms.total >= ENOUGH_FOR_P999 else None,
         "late": timers.late,
         "main_ms_p50": main["p50"] or 0.0,
         "main_ms_p99": main["p99"] or 0.0,
+        "main_ms_p999": main["p999"] if timers.main_ms.total >= ENOUGH_FOR_P999 else None,
         "objects": len(world.parts.store),
         "generated": _answered(world) - made,
     }

@@ -13,7 +13,8 @@ from vrapp.app.options import Options
 from vrapp.app.timers import percentiles
 from vrapp.app.world import default_weights
 from vrapp.core.clock import RealClock
-from vrapp.core.mesh import LEVELS
+from vrapp.core.generation import GeneratedObject
+from vrapp.core.mesh import LEVELS, Mesh
 from vrapp.display.offscreen import OffscreenDisplay
 from vrapp.render.arena import MeshArena
 
@@ -30,20 +31,24 @@ def generate(options: Options) -> tuple[Rows, Summary, str | None]:
 
     display = OffscreenDisplay((64, 64), RealClock())
     ways = Pipelines(options.weights or default_weights(), THREADS, display.ctx)
-    latents = ways.latents(OBJECTS, options.seed)
+    objects = ways.drawn(OBJECTS, options.seed)
     arena = MeshArena(display.ctx)
 
-    def ours(latent: np.ndarray, levels: int = LEVELS) -> int:
-        mesh = ways.ours(latent, levels)
+    def shown(mesh: Mesh) -> None:
+        """As the world does it."""
         mesh_id = arena.add(mesh)
-        while not arena.resident(mesh_id):
-            arena.pump(1 << 30)
-        ways.wait()
+        arena.pump(1 << 30)
         arena.release(mesh_id)
+
+    def ours(drawn: GeneratedObject, levels: int = LEVELS) -> int:
+        mesh = ways.ours(drawn, levels)
+        shown(mesh)
+        ways.wait()
+        display.ctx.finish()
         return sum(level.triangles for level in mesh.levels)
 
-    def otherwise(latent: np.ndarray, quick: bool = False) -> int:
-        vertices, faces = ways.otherwise(latent, quick=quick)
+    def otherwise(drawn: GeneratedObject, quick: bool = False) -> int:
+        vertices, faces = ways.otherwise(drawn.latent, quick=quick)
         buffers = (display.ctx.buffer(vertices.tobytes()), display.ctx.buffer(faces.tobytes()))
         display.ctx.finish()
         for buffer in buffers:
@@ -56,8 +61,8 @@ def generate(options: Options) -> tuple[Rows, Summary, str | None]:
             both["scikit-image, our convolutions"] = partial(otherwise, quick=True)
             # As in the hand: as many levels as scikit-image makes.
             both["vrapp, finest level"] = partial(ours, levels=1)
-        rows = _compare(both, latents)
-        objects_per_s = ways.objects_per_s(latents * ROUNDS)
+        rows = _compare(both, objects)
+        objects_per_s = ways.objects_per_s(objects * ROUNDS, shown)
         renderer = display.ctx.info["GL_RENDERER"]
     finally:
         arena.close()
@@ -78,14 +83,14 @@ def generate(options: Options) -> tuple[Rows, Summary, str | None]:
     return rows, summary, renderer
 
 
-def _compare(ways: Mapping[str, Callable[[np.ndarray], int]], latents: list[np.ndarray]) -> Rows:
+def _compare(ways: Mapping[str, Callable[[GeneratedObject], int]], objects: list[GeneratedObject]) -> Rows:
     """Times of each way, interleaved so that both meet the same machine."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     triangles: dict[str, list[int]] = {name: [] for name in ways}
-    for i, latent in enumerate([*latents[:WARM_UP], *(latents * ROUNDS)]):
+    for i, drawn in enumerate([*objects[:WARM_UP], *(objects * ROUNDS)]):
         for name, way in ways.items():
             began = time.perf_counter()
-            count = way(latent)
+            count = way(drawn)
             if i >= WARM_UP:
                 times[name].append(1e3 * (time.perf_counter() - began))
                 triangles[name].append(count)

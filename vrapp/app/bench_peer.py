@@ -50,7 +50,8 @@ def compare(options: Options) -> tuple[Rows, Summary]:
         if len(set(renderers.values())) > 1:
             raise VrappError(f"The two sides draw with different renderers ({renderers}): nothing can be compared.")
         turns = [list(sides.items())[:: 1 - 2 * (number % 2)] for number in range(ROUNDS)]  # to and fro
-        rounds = [{name: side.frames(FRAMES) for name, side in turn} for turn in turns][1:]
+        # The first frame after another side's is colder, and at the turns our sides follow themselves: it is left out.
+        rounds = [{name: side.frames(1 + FRAMES)[1:] for name, side in turn} for turn in turns][1:]
         pictures = resources.cache_folder() / "peer"
         for name, side in sides.items():
             print(f"picture: {side.picture(pictures / f'{name}.png')}")

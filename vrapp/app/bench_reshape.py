@@ -21,7 +21,8 @@ from vrapp.interaction.two_hands import TwoHanded
 PAIRS = 4
 SECONDS = 4.0  # of each half of a pair
 _SPAN_M = 0.4
-_WRING_RAD, _WRING_S = 0.9, 2.5  # as a person does it: to and fro
+#: Each hand, to and fro, briskly and at one speed: so every frame wants another shape, at 120 Hz as well.
+_LEAST_RAD, _WRING_RAD, _WRING_S = 0.05, 0.8, 0.9
 
 
 def reshape(options: Options) -> tuple[Rows, Summary, str | None]:
@@ -42,6 +43,7 @@ def reshape(options: Options) -> tuple[Rows, Summary, str | None]:
     ratios = [b["frame_ms_p99"] / q["frame_ms_p99"] for q, b in zip(quiet, busy_rows, strict=True)]
     told = percentiles(1e3 * np.array(latency_s))
     summary: Summary = {
+        "reshapes_asked_per_s": round(float(np.median([row["asked_per_s"] for row in busy_rows])), 2),
         "reshapes_per_s": round(float(np.median([row["reshapes_per_s"] for row in busy_rows])), 2),
         "hand_to_shape_ms_p50": told["p50"],
         "hand_to_shape_ms_p99": told["p99"],
@@ -62,16 +64,29 @@ class _Hands:
         self._handle = min(
             store.handles(), key=lambda handle: float(np.linalg.norm(store.position[store.slot(handle)]))
         )
+        self._began_s: float | None = None
+        self._side = math.copysign(1.0, float(store.components[store.slot(self._handle), 0]))
 
     def update(self, _: TwoHanded | None) -> None:
         """Once a frame."""
+        if not self.busy:
+            self._began_s = None
         self._reshape.update(self._held() if self.busy else None)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reshape, name)
 
+    def _angle(self) -> float:
+        """Of the right hand: none as it takes hold, then beyond what only carries, away from where the prior ends."""
+        if self._began_s is None:
+            self._began_s = time.perf_counter()
+            return 0.0
+        turns = (time.perf_counter() - self._began_s) / _WRING_S
+        wrung = _LEAST_RAD + _WRING_RAD * (1 - abs(2 * (turns - math.floor(turns)) - 1))
+        return -self._side * wrung
+
     def _held(self) -> TwoHanded:
-        angle = _WRING_RAD * math.sin(2 * math.pi * time.perf_counter() / _WRING_S)
+        angle = self._angle()
         left, right = (
             Pose(maths.vec3(side * _SPAN_M / 2, 1.2, -0.5), maths.quat_from_axis_angle((1, 0, 0), side * angle))
             for side in (-1, 1)
@@ -83,16 +98,18 @@ def _segment(world: World, pace_hz: float) -> dict[str, float | int]:
     """One half of a pair."""
     for _ in range(SETTLE_FRAMES):
         world.loop.frame()
-    timers, reshaped = world.loop.timers, world.parts.generator.figures.reshape_latency_s
+    timers, figures = world.loop.timers, world.parts.generator.figures
     timers.restart()
-    before, began = len(reshaped), time.perf_counter()
+    asked, made, began = figures.reshape_asked, figures.reshape_made, time.perf_counter()
     for _ in range(int(SECONDS * pace_hz)):
         world.loop.frame()
+    took_s = time.perf_counter() - began
     times = percentiles(timers.frame_ms.values())
     return {
         "frames": timers.frame_ms.total,
         "frame_ms_p50": times["p50"] or 0.0,
         "frame_ms_p99": times["p99"] or 0.0,
         "late": timers.late,
-        "reshapes_per_s": round((len(reshaped) - before) / (time.perf_counter() - began), 2),
+        "asked_per_s": round((figures.reshape_asked - asked) / took_s, 2),
+        "reshapes_per_s": round((figures.reshape_made - made) / took_s, 2),
     }

@@ -43,6 +43,7 @@ def scale(options: Options) -> tuple[Rows, Summary, str | None]:
         if not made:
             raise OutputError(f"bench scale copies the start set; {resources.cache_folder()} could not keep it.")
         shapes = [(each, world.parts.renderer.arena.add(each.mesh)) for each in made]
+        _row(world, COUNTS[0], shapes)  # warms up, or the first row would pay for it, which the last is divided by
         rows = [_row(world, count, shapes) for count in COUNTS]
     main = {row["objects"]: row["main_ms_p50"] for row in rows}
     summary: Summary = {

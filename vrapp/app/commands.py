@@ -65,6 +65,14 @@ def bench(words: Sequence[str]) -> int:
     if what == "frame":
         help_ = "compare with it, too: peer_ratio is our frame time over its own (below 1: ours is faster)"
         parser.add_argument("--peer", metavar="ENGINE", type=one_of("--peer", ("panda3d",)), help=help_)
+        pace = real("--pace", 1, 1000, "hertz")
+        parser.add_argument(
+            "--pace", metavar="HZ", type=pace, help="such as 72, 90 or 120 (one that this machine holds)"
+        )
+        seconds = real("--seconds", 1, 400, "seconds")
+        parser.add_argument(
+            "--seconds", metavar="S", type=seconds, help="of each of the ten halves; 300 at 90 Hz are 27000 frames (16)"
+        )
     if what == "soak":
         seconds = real("--seconds", 1, 1e6, "seconds")
         parser.add_argument("--seconds", metavar="S", type=seconds, help="of simulated time (3600)")
@@ -77,7 +85,8 @@ def bench(words: Sequence[str]) -> int:
     _keep_products_on_this_thread()
     from vrapp.app import bench as bench_module
 
-    asked = {"seconds": found.seconds, "pace_hz": found.rate} if what == "soak" else {}
+    paces = {"soak": "rate", "frame": "pace"}
+    asked = {"seconds": found.seconds, "pace_hz": getattr(found, paces[what])} if what in paces else {}
     if what == "frame" and found.peer:
         what = f"frame beside {found.peer}"
     return bench_module.run(what, Options(seed=found.seed, weights=found.weights, **asked), found.json)

@@ -37,7 +37,7 @@ def generator_figures(figures: GeneratorFigures) -> dict[str, Any]:
         "rejected": figures.rejected,
         "rejected_why": {str(why): count for why, count in figures.rejected_why.items()},
         "latency_ms": percentiles(1e3 * np.asarray(figures.latency_s, np.float64)),
-        "reshaped": len(figures.reshape_latency_s),
+        "reshaped": figures.reshape_made,
         "reshape_ms": percentiles(1e3 * np.asarray(figures.reshape_latency_s, np.float64)),
     }
 

@@ -31,7 +31,15 @@ def describe_hardware(renderer: str | None = None) -> dict[str, Any]:
             found[package] = None
     if renderer:
         found["renderer"] = renderer
+    if device := _cuda_device():
+        found["cuda_device"] = device
     return found
+
+
+def _cuda_device() -> str | None:
+    """Of the torch that this process has loaded: who has not made anything on a device has not loaded it."""
+    torch = sys.modules.get("torch")
+    return str(torch.cuda.get_device_name(0)) if torch is not None and torch.cuda.is_available() else None
 
 
 def _cpu_name() -> str:

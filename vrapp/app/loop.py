@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 from collections import deque
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -35,7 +36,9 @@ if TYPE_CHECKING:  # neither is imported by a run that does not use it
     from vrapp.app.window_tools import WindowTools
     from vrapp.study.recorder import Recorder
 
-(INPUT, INTERACT, ADAPT, PHYSICS, SCENE, GENERATE, DRAW, PANEL, END, OBSERVE) = range(len(STAGES))
+(INPUT, INTERACT, ADAPT, PHYSICS, SCENE, GENERATE, DRAW, PANEL, END, OBSERVE, TIDY) = range(len(STAGES))
+
+log = logging.getLogger(__name__)
 
 UPLOAD_BYTES = 2 << 20  # of meshes a frame: about one object at all its levels
 TIDY_FRAMES = 240
@@ -77,6 +80,7 @@ class Loop:
         self.snapshot = InputSnapshot(0)
         self._time = WorldTime()
         self._held = Button(0)
+        self._told_stopped = False
         # Learnt one a frame, from the next on: it takes a millisecond, and so does what a grip or a throw sets off.
         self._unheard: deque[Event] = deque()
 
@@ -112,6 +116,7 @@ class Loop:
                 gl_s = p.renderer.draw_cpu_s
             timers.stage(DRAW)
             self._act_on_buttons(snapshot, timing.predicted_time_ns)
+            self._tell_stopped(timing.predicted_time_ns)
             if p.window_tools is not None:
                 p.window_tools.update(self)
                 timers.stage(PANEL)
@@ -124,9 +129,9 @@ class Loop:
             for event in self._time.on_display_clock(events):
                 p.recorder.event(event)
             timers.stage(OBSERVE)
-        timers.end(gl_s, timing)
         self.frame_index += 1
         self._tidy_memory()
+        timers.end(gl_s, timing)
 
     def _follow_menu(self, snapshot: InputSnapshot, timing: FrameTiming) -> None:
         """What the user does at the menu, before the world sees the same hands."""
@@ -188,11 +193,20 @@ class Loop:
         if p.window_tools is not None and pressed & (Button.PANEL | Button.SCREENSHOT):
             p.window_tools.pressed(pressed, p, now_ns / 1e9)
 
+    def _tell_stopped(self, now_ns: int) -> None:
+        """Once, when the generator has given up: the visit goes on with what there is."""
+        why = self.parts.generator.figures.stopped
+        if why and not self._told_stopped:
+            self._told_stopped = True
+            log.warning("%s Nothing new is made; the visit goes on.", why)
+            self.parts.hud.say("The generator has stopped: nothing new comes", now_ns / 1e9)
+
     def _tidy_memory(self) -> None:
         """After the frame is out: Python's cyclic collector runs here and nowhere else."""
         if self.frame_index % TIDY_FRAMES == 0:
             gc.collect(0)
             return_free_memory(in_use=True)
+            self.timers.stage(TIDY)
 
     def pointed_components(self) -> tuple[str, np.ndarray]:
         """Name and latent components of what the user points at, for the panel."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vrapp.core import resources
+from vrapp.core.errors import WorkerDied
 from vrapp.core.generation import GeneratedObject, Generator
 from vrapp.generation import startset
 from vrapp.scene.manager import SceneManager
@@ -45,8 +46,18 @@ class Start:
         return startset.load(self._key, self._folder) or []
 
     def update(self, frame_index: int, now_ns: int) -> None:
-        """Once a frame until ``done``: show what the generator has finished, and ask for the rest."""
-        self._manager.populate_from(self._step(frame_index), now_ns, grown=False)
+        """Once a frame until ``done``: show what the generator has finished, and ask for the rest.
+
+        A generator that stops on the way leaves the world as it is. Raises WorkerDied where nothing stands there.
+        """
+        try:
+            fresh = self._step(frame_index)
+        except WorkerDied:
+            if not self.made:
+                raise
+            self.done = True
+            return
+        self._manager.populate_from(fresh, now_ns, grown=False)
         self.done = self._builder is not None and self._builder.is_done
         if self.done and not self.made:
             _tell_empty()

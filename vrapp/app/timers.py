@@ -11,7 +11,7 @@ import numpy as np
 
 from vrapp.core.display import FrameTiming
 
-STAGES = ("input", "interact", "adapt", "physics", "scene", "generate", "draw", "panel", "end", "observe")
+STAGES = ("input", "interact", "adapt", "physics", "scene", "generate", "draw", "panel", "end", "observe", "tidy")
 
 #: A hitch: the main thread's own work took a frame of 90 Hz, or the frame three times as long as usual.
 HITCH_MS, HITCH_RATIO = 1e3 / 90, 3.0

@@ -70,6 +70,7 @@ class GeneratorFigures:
     """Counters for the panel and ``--stats``."""
 
     device: str = "none"
+    stopped: str = ""  # why nothing new will ever come, a sentence; empty while something may
     requested: int = 0
     ready: int = 0
     shown: int = 0
@@ -78,6 +79,8 @@ class GeneratorFigures:
     rejected_why: dict[str, int] = field(default_factory=dict)
     latency_s: list[float] = field(default_factory=list)
     reshape_latency_s: list[float] = field(default_factory=list)  # of requests that name their latent
+    reshape_asked: int = 0  # such requests
+    reshape_made: int = 0  # of them those that gave a shape; the list of latencies forgets
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -34,12 +35,16 @@ class Drawing(Protocol):
     categories: tuple[str, ...]
     weights_hash: str
     latent_basis: np.ndarray
+    figures: GeneratorFigures
 
     def submit(self, request: GenerationRequest, attempt: int = 0) -> bool:
         """Ask for the latent of an attempt; False where the queue is full."""
 
     def collect(self, frame_index: int) -> list[GeneratedObject]:
         """What was drawn."""
+
+    def unmade(self) -> list[int]:
+        """Requests of which nothing comes: their process died of them, or too often."""
 
     def set_pace(self, pace: str) -> None:
         """See ``core.generation.Generator``."""
@@ -92,11 +97,12 @@ class DeviceGenerator:
             raise ValueError(f"Category {request.steering.category} is not among {len(self.categories)}.")
         wanted = _Wanted(request, time.perf_counter())
         if wanted.in_hands:
-            if any(one.in_hands for one in self._shaping()):
+            if self._has_hands:
                 return False
             wanted.latent = np.asarray(request.latent, np.float32).reshape(LATENT_DIM)
             wanted.components = ((wanted.latent - self._mean) @ self.latent_basis.T).astype(np.float32)
             self._in_hands.append(wanted)
+            self.figures.reshape_asked += 1
             return True
         if not self._drawing.submit(request):
             return False
@@ -111,6 +117,11 @@ class DeviceGenerator:
             wanted = self._drawn_for.pop(drawn.request_id)
             wanted.latent, wanted.components = drawn.latent, drawn.components
             self._queue.append(wanted)
+        for request_id in self._drawing.unmade():
+            del self._drawn_for[request_id]
+        if why := self._drawing.figures.stopped:
+            self.figures.stopped = why
+            self._again.clear()
         self._poll()
         while self._again:
             wanted = self._again[0]
@@ -139,7 +150,8 @@ class DeviceGenerator:
         self._budget.measured(gpu_ms)
         for index, ms in self._shaper.times():
             self._times.took(index, ms)
-        self._allowance.begin(self._frame_budget_ms(period_ms))
+        room_ms = math.inf if self._pace == "load" else self._budget.for_frame(period_ms, math.inf)
+        self._allowance.begin(self._frame_budget_ms(period_ms), room_ms)
         while self._begin_next() and self._shaper.next_slice is not None:
             if not self._allowance.takes(self._times[self._shaper.next_slice]):
                 break
@@ -152,13 +164,18 @@ class DeviceGenerator:
         self._drawing.close()
         self._shaper.close()
 
+    @property
+    def _has_hands(self) -> bool:
+        """Whether something that somebody reshapes is on its way."""
+        return any(one.in_hands for one in self._shaping())
+
     def _shaping(self) -> list[_Wanted]:
         return [*self._in_hands, *([self._at_work] if self._at_work else []), *self._staged.values()]
 
     def _frame_budget_ms(self, period_ms: float) -> float:
         if self._pace == "load":
             return LOADING_MS
-        if any(one.in_hands for one in self._shaping()):
+        if self._has_hands:
             return self._budget.for_frame(period_ms, IN_HANDS_MS)
         return 0.0 if self._pace == "off" else self._budget.for_frame(period_ms, MOST_MS)
 
@@ -167,6 +184,9 @@ class DeviceGenerator:
         if self._shaper.next_slice is not None:
             return True
         waiting = self._in_hands or self._queue
+        # Beside hands nothing else begins: it would spend their budget, and their next shape would wait for it.
+        if waiting is self._queue and (self._pace == "off" or self._has_hands):
+            return False
         if not waiting or not self._shaper.can_begin:
             return False
         wanted = self._at_work = waiting.popleft()
@@ -204,6 +224,7 @@ class DeviceGenerator:
     def _made(self, wanted: _Wanted, mesh: Mesh) -> GeneratedObject:
         latency_s = time.perf_counter() - wanted.submitted_s
         latencies_s = self.figures.reshape_latency_s if wanted.in_hands else self.figures.latency_s
+        self.figures.reshape_made += wanted.in_hands
         latencies_s.append(latency_s)
         del latencies_s[:-_KEPT_LATENCIES]
         assert wanted.latent is not None

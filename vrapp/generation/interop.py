@@ -47,17 +47,32 @@ class CudaCopier:
 
     A buffer is registered when it is first written to, and let go of when it is found to be deleted (the arena's
     buffers are replaced when they grow). It is registered without flags: to discard what it held would lose all
-    other meshes.
+    other meshes. Where sharing fails once it has worked (a driver that was reset, a buffer that cannot be registered),
+    one line tells why, and everything goes through main memory from then on.
     """
 
     def __init__(self, runtime: Any, stream: int) -> None:
         self._runtime, self._stream = runtime, stream
+        self._instead: HostCopier | None = None
         self._registered: dict[int, tuple[Any, Any]] = {}  # id of the buffer → the buffer, its resource
 
     def copy(self, source: Tensor, buffer: Any, at: int) -> None:
+        """See ``device_mesh.Copier``. Never raises InteropUnavailable."""
+        if self._instead is None:
+            try:
+                self.share(source, buffer, at)
+                return
+            except InteropUnavailable as e:
+                log.warning("Meshes go from CUDA to OpenGL through main memory from now on: %s.", e)
+                self.close()
+                self._instead = HostCopier()
+        self._instead.copy(source, buffer, at)
+
+    def share(self, source: Tensor, buffer: Any, at: int) -> None:
         """Enqueued in the stream's order; OpenGL's later use of the buffer waits for it by itself.
 
-        ``source`` was allocated on that stream, so its memory is given to nobody before the copy is done.
+        ``source`` was allocated on that stream, so its memory is given to nobody before the copy is done. Raises
+        InteropUnavailable.
         """
         rt, resource = self._runtime, self._resource(buffer)
         _checked(rt.cudaGraphicsMapResources(1, resource, self._stream))
@@ -143,7 +158,7 @@ def _tried(ctx: Any, stream: int, runtime: Any) -> CudaCopier:
         probe = torch.arange(_PROBE_BYTES, dtype=torch.uint8, device="cuda" if on_gpu else "cpu")
         if on_gpu:
             torch.cuda.synchronize()
-        copier.copy(probe, buffer, _PROBE_BYTES)
+        copier.share(probe, buffer, _PROBE_BYTES)
         if buffer.read(_PROBE_BYTES, offset=_PROBE_BYTES) != bytes(range(_PROBE_BYTES)):
             raise InteropUnavailable("what CUDA writes does not arrive in OpenGL")
     finally:

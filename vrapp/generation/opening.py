@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes.util
 import logging
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,16 +42,24 @@ def driver_there() -> bool:
 
 
 def on_device(weights: Path, ctx: Any) -> Generator:
-    """The generator on the first CUDA device. Raises WeightsError."""
+    """The generator on the first CUDA device; in the worker where that cannot run the networks. Raises WeightsError."""
     import torch
 
     from vrapp.generation.device_service import DeviceGenerator
     from vrapp.generation.gate import GateLimits
     from vrapp.generation.weights import load_weights
 
-    drawing = WorkerGenerator(weights, draws_only=True)  # loads while this process loads
-    model = load_weights(weights)
-    shaper = cuda_shaper(model, ctx)
+    with ExitStack() as unless_opened:
+        drawing = WorkerGenerator(weights, draws_only=True)  # loads while this process loads
+        unless_opened.callback(drawing.close)
+        model = load_weights(weights)
+        try:
+            shaper = cuda_shaper(model, ctx)
+        except RuntimeError as e:  # what torch raises for a GPU that it does not support, or that has no memory left
+            why = (str(e).splitlines() or [type(e).__name__])[0]
+            log.warning("The graphics card cannot make objects (%s); they are made on the CPU.", why)
+            return WorkerGenerator(weights)
+        unless_opened.pop_all()
     limits = [GateLimits.from_card(model.gate, category) for category in model.categories]
     return DeviceGenerator(drawing, shaper, limits, model.latent_mean, torch.cuda.get_device_name(0))
 
@@ -64,5 +74,7 @@ def cuda_shaper(model: ObjectModel, ctx: Any) -> Shaper:
 
     lane = CudaLane(torch.device("cuda", 0))
     copier = open_copier(ctx, lane.stream.cuda_stream)
-    critic = model.critic.to(lane.device) if model.critic else None
-    return Shaper(model.vae.to(lane.device).eval(), lane, copier, critic=critic)
+    # Copies: whoever draws with ``model`` goes on doing so on the CPU.
+    decoder = copy.deepcopy(model.vae).to(lane.device).eval()
+    critic = copy.deepcopy(model.critic).to(lane.device) if model.critic else None
+    return Shaper(decoder, lane, copier, critic=critic)

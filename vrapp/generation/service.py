@@ -134,6 +134,7 @@ class WorkerGenerator:
         self._free_in_hands = [slots]
         self._pending: dict[int, _Pending] = {}
         self._decoded: dict[int, GeneratedObject | None] = {}
+        self._unmade: list[int] = []
         self._pace = "load"
         self._frame_index = 0
         self._deaths_in_a_row = 0
@@ -156,6 +157,7 @@ class WorkerGenerator:
         slot = free.pop()
         self._pending[request.request_id] = _Pending(request, attempt, slot, self._frame_index, time.perf_counter())
         if request.latent is not None:
+            self.figures.reshape_asked += 1
             self._send(Batch((Job(slot, request, attempt),)))
             return True
         self.figures.requested += 1
@@ -184,7 +186,14 @@ class WorkerGenerator:
             (self._free_in_hands if pending.in_hands else self._free).append(pending.slot)
         self._count_in_flight()
         self._decoded |= {p.request.request_id: p.answer for p in due if p.in_hands}
-        return [p.answer for p in due if p.answer is not None and not p.in_hands]
+        others = [p for p in due if not p.in_hands]
+        self._unmade += [p.request.request_id for p in others if p.answer is None]
+        return [p.answer for p in others if p.answer is not None]
+
+    def unmade(self) -> list[int]:
+        """Requests of which, as ``collect`` has found since the last call, nothing comes."""
+        found, self._unmade = self._unmade, []
+        return found
 
     def decoded(self) -> dict[int, GeneratedObject | None]:
         """What came of requests that name their latent, by request; None where the gate refused it."""
@@ -302,6 +311,7 @@ class WorkerGenerator:
         mesh = read_mesh(bytes(self._block.memory[start : start + answer.shape.nbytes]), answer.shape)
         latency_s = time.perf_counter() - pending.submitted_s
         latencies_s = self.figures.reshape_latency_s if pending.in_hands else self.figures.latency_s
+        self.figures.reshape_made += pending.in_hands
         latencies_s.append(latency_s)
         del latencies_s[:-_KEPT_LATENCIES]
         pending.answer = GeneratedObject(
@@ -318,7 +328,7 @@ class WorkerGenerator:
         log.error("the generator's worker ended (exit code %s)\n%s", self._process.exitcode, self._crash)
         if self._deaths_in_a_row >= DEATHS_IN_A_ROW:
             self.state = State.STOPPED
-            self.figures.device = "stopped"
+            self.figures.device, self.figures.stopped = "stopped", self._death_sentence()
             for pending in self._pending.values():
                 pending.is_answered = True
             return

@@ -31,12 +31,15 @@ class WishList:
 
     def update(self, frame_index: int) -> list[GeneratedObject]:
         """What has become ready since the last call; once a frame until ``is_done``. Raises what
-        ``Generator.collect`` raises."""
+        ``Generator.collect`` raises, and WorkerDied where nothing more will come."""
         fresh = self._generator.collect(frame_index)
         for made in fresh:
             self.made[made.request_id % len(self._wishes)] = made
             self._asked.remove(made.request_id)
-        if self._asked and self._generator.figures.in_flight == 0:
+        figures = self._generator.figures
+        if figures.stopped and not (fresh or figures.in_flight or self.is_done):
+            raise WorkerDied(figures.stopped)
+        if self._asked and figures.in_flight == 0:
             for request_id in self._asked:
                 self._ask_again(request_id)
             self._asked.clear()
@@ -62,7 +65,7 @@ def generate_objects(
     """Each wish's number and object as they become ready; wishes that nothing fulfils are left out.
 
     For commands without a frame loop: it sleeps while nothing is ready. Raises WorkerDied where the
-    generator gives nothing for ``silence_limit_s``.
+    generator gives nothing for ``silence_limit_s``, or has stopped.
     """
     wanted = WishList(generator, seed, wishes)
     last_s, frame_index = time.monotonic(), 0

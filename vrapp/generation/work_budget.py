@@ -49,22 +49,27 @@ class SliceTimes:
 
 class Allowance:
     """Spends a frame's budget on whole slices. For a slice that is longer than the budget it saves up over frames
-    that have some, so that work goes on, at its average share."""
+    that have some, so that work goes on, at its average share; but it waits for a frame that has room for the slice."""
 
     def __init__(self) -> None:
-        self._saved_ms = 0.0
+        self._saved_ms = self._room_ms = 0.0
         self._is_saving = False
 
-    def begin(self, budget_ms: float) -> None:
-        """A frame begins. Where it has no budget, what was saved is lost: the GPU is busy."""
+    def begin(self, budget_ms: float, room_ms: float) -> None:
+        """A frame begins that has ``room_ms`` left, of which ``budget_ms`` are meant for slices. Where it has no
+        budget, what was saved is lost: the GPU is busy."""
         if budget_ms <= 0 or not self._is_saving:
             self._saved_ms = 0.0
         self._saved_ms += max(budget_ms, 0.0)
+        self._room_ms = room_ms
         self._is_saving = False
 
     def takes(self, slice_ms: float) -> bool:
         """Whether a slice may run now; it is then paid for."""
-        self._is_saving = slice_ms > self._saved_ms
-        if not self._is_saving:
-            self._saved_ms -= slice_ms
-        return not self._is_saving
+        self._is_saving = slice_ms > min(self._saved_ms, self._room_ms)
+        if self._is_saving:
+            self._saved_ms = min(self._saved_ms, slice_ms)  # no burst when there is room again
+            return False
+        self._saved_ms -= slice_ms
+        self._room_ms -= slice_ms
+        return True

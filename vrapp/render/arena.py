@@ -7,6 +7,7 @@ frames, because the GPU may still be drawing it.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from vrapp.core.mesh import INDEX_BYTES, LEVELS, VERTEX_DTYPE, Mesh, MeshLevel
-from vrapp.render.page_pool import PagePool, page_items
+from vrapp.render.page_pool import GraphicsMemoryFull, PagePool, page_items
 
 FRAMES_IN_FLIGHT = 3
+_TRY_AGAIN_FRAMES = 90  # to ask a full graphics card for more; what is given back is used at once
 #: VERTEX_DTYPE: position, normal, colour + roughness, material. Layout strings have no signed normalised
 #: bytes, so the shader undoes the sign of the normal.
 _VERTEX_LAYOUT = {"in_position": "3f4", "in_normal": "4f1", "in_colour": "4f1", "in_material": "4f1"}
@@ -25,6 +27,9 @@ _ROW_LAYOUT = dict.fromkeys(("row_position_scale", "row_orientation", "row_highl
 
 #: Where one level lies: what an indirect command needs, and the sizes to give its pages back.
 LEVEL_DTYPE = np.dtype([("first_index", "<u4"), ("index_count", "<u4"), ("base_vertex", "<i4"), ("vertices", "<u4")])
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -60,6 +65,9 @@ class MeshArena:
         self._uploads: dict[int, _Upload] = {}
         self._leaving: deque[tuple[int, np.ndarray]] = deque()  # (frame when free, rows)
         self._frame = 0
+        self.is_full = False  # what waits found no memory: something else has to go
+        self._told_full = False
+        self._try_again = 0  # frame
         self._vertex_arrays: dict[int, tuple[tuple[int, int], Any]] = {}
 
     def add(self, mesh: Mesh) -> int:
@@ -95,13 +103,15 @@ class MeshArena:
     def pump(self, budget_bytes: int) -> int:
         """Upload queued levels, oldest first, up to the budget but at least one; bytes uploaded.
 
-        Call once a frame: it also counts the frames until released memory is free.
+        Call once a frame: it also counts the frames until released memory is free. Where the graphics card has no
+        memory left, the queue waits until something is given back, or for a while.
         """
         self._frame += 1
         while self._leaving and self._leaving[0][0] <= self._frame:
             self._give_back(self._leaving.popleft()[1])
+            self._try_again = self._frame
         sent = 0
-        while self._queue:
+        while self._queue and self._frame >= self._try_again:
             upload = self._queue[0]
             if upload.cancelled:
                 self._queue.popleft()
@@ -110,11 +120,13 @@ class MeshArena:
             size = level.nbytes
             if sent and sent + size > budget_bytes:
                 break
-            self._send(upload, level)
+            if not self._send(upload, level):
+                break
             sent += size
             if upload.done == len(upload.levels):
                 self._queue.popleft()
                 self._finish(upload)
+        self.is_full &= bool(self._queue)
         return sent
 
     @property
@@ -185,14 +197,33 @@ class MeshArena:
         else:
             self._queue.append(upload)
 
-    def _send(self, upload: _Upload, level: MeshLevel) -> None:
+    def _send(self, upload: _Upload, level: MeshLevel) -> bool:
+        """False where there is no memory for it."""
         vertices, indices = level.vertex_count, 3 * level.triangles
-        base, first = self._vertices.take(vertices), self._indices.take(indices)
+        try:
+            base, first = self._take(vertices, indices)
+        except GraphicsMemoryFull as e:
+            if not self._told_full:
+                log.warning("The graphics card's memory is full: %s. What interests you least gives way.", e)
+            self.is_full = self._told_full = True
+            self._try_again = self._frame + _TRY_AGAIN_FRAMES
+            return False
+        self.is_full = False
         if indices:
             places = base * VERTEX_DTYPE.itemsize, first * INDEX_BYTES
             level.write_to(self._vertices.buffer, places[0], self._indices.buffer, places[1])
         upload.rows[upload.done] = (first, indices, base, vertices)
         upload.done += 1
+        return True
+
+    def _take(self, vertices: int, indices: int) -> tuple[int, int]:
+        """Where each run begins: both of them, or none. Raises GraphicsMemoryFull."""
+        base = self._vertices.take(vertices)
+        try:
+            return base, self._indices.take(indices)
+        except GraphicsMemoryFull:
+            self._vertices.give(base, vertices)
+            raise
 
     def _finish(self, upload: _Upload) -> None:
         rows = upload.rows

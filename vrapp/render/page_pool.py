@@ -9,12 +9,18 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import Any
 
+import moderngl
+
 PAGE_ITEMS = 256
 
 
 def page_items(items: int) -> int:
     """Items of the whole pages that hold ``items``; at least one page."""
     return max(1, -(-items // PAGE_ITEMS)) * PAGE_ITEMS
+
+
+class GraphicsMemoryFull(Exception):
+    """The graphics card has no room for a larger buffer; everything is as it was."""
 
 
 class PagePool:
@@ -47,19 +53,20 @@ class PagePool:
         return self.used * self._stride
 
     def take(self, items: int) -> int:
-        """First item of a run for ``items``: the smallest free one that holds them."""
+        """First item of a run for ``items``: the smallest free one that holds them. Raises GraphicsMemoryFull."""
         size = page_items(items)
-        self.used += size
         place = bisect_left(self._by_size, (size, -1))
         if place < len(self._by_size):
             found, first = self._by_size[place]
             self._forget(first)
             if found > size:
                 self._keep(first + size, found - size)
+            self.used += size
             return first
         if self._end + size > self._capacity:
             self._grow(self._end + size)
         first, self._end = self._end, self._end + size
+        self.used += size
         return first
 
     def give(self, first: int, items: int) -> None:
@@ -93,10 +100,23 @@ class PagePool:
         return size
 
     def _grow(self, at_least: int) -> None:
-        while self._capacity < at_least:
-            self._capacity += page_items(self._capacity // 2)
-        larger = self._ctx.buffer(reserve=self.bytes_capacity)
+        capacity = self._capacity
+        while capacity < at_least:
+            capacity += page_items(capacity // 2)
+        larger = self._reserved(capacity * self._stride)
         self._ctx.copy_buffer(larger, self.buffer, self._end * self._stride if self._end else -1)
         self.buffer.release()
         self.buffer = larger
+        self._capacity = capacity
         self.version += 1
+
+    def _reserved(self, size: int) -> Any:
+        """A buffer of ``size`` bytes. ModernGL itself does not ask whether the memory came with it."""
+        try:
+            buffer = self._ctx.buffer(reserve=size)
+        except moderngl.Error as e:
+            raise GraphicsMemoryFull(f"no buffer of {size >> 20} MB ({e})") from e
+        if self._ctx.error == "GL_OUT_OF_MEMORY":
+            buffer.release()
+            raise GraphicsMemoryFull(f"no buffer of {size >> 20} MB")
+        return buffer

@@ -50,6 +50,8 @@ class Bank(Protocol):
 class Arena(Protocol):
     """Where meshes live on the GPU (render.arena)."""
 
+    is_full: bool  # what waits found no memory
+
     def add(self, mesh: Mesh) -> int:
         """Queue the upload; returns the mesh's id at once."""
 
@@ -146,6 +148,8 @@ class SceneManager:
             self.store.interest *= np.float32(0.5 ** (self._unseen_s / _INTEREST_HALF_LIFE_S))
             self._unseen_s = 0.0
             self._retire_far(head)
+            if self._arena.is_full:
+                self._save_memory(head)
         self._place_next(head, now_ns)
         self._bank.update(frame_index, self._propose)
 
@@ -302,6 +306,14 @@ class SceneManager:
         worth -= _OF_NEIGHBOURS * count[of]
         self.dismiss(self.store.handle(int(slots[int(np.argmin(np.where(hidden, worth, np.inf)))])))
         return True
+
+    def _save_memory(self, head: Pose) -> None:
+        """The graphics card has no memory for what waits: the least worthy goes, one after the other, in sight or not,
+        and the world stays so small."""
+        slots, _, worth, _ = self._worth(head)
+        if len(slots) and not (self.store.arrays().state == int(ObjectState.SHRINKING)).any():
+            self.dismiss(self.store.handle(int(slots[int(np.argmin(worth))])))
+            self.max_objects = min(self.max_objects, len(self.store) - 1)
 
     def _retire_far(self, head: Pose) -> None:
         """What the user has walked away from goes without being asked, one at a time."""
