@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -134,7 +135,7 @@ class WorkerGenerator:
         self._free_in_hands = [slots]
         self._pending: dict[int, _Pending] = {}
         self._decoded: dict[int, GeneratedObject | None] = {}
-        self._unmade: list[int] = []
+        self._unmade: deque[int] = deque(maxlen=slots)  # no more are on their way; not everybody asks
         self._pace = "load"
         self._frame_index = 0
         self._deaths_in_a_row = 0
@@ -192,7 +193,8 @@ class WorkerGenerator:
 
     def unmade(self) -> list[int]:
         """Requests of which, as ``collect`` has found since the last call, nothing comes."""
-        found, self._unmade = self._unmade, []
+        found = list(self._unmade)
+        self._unmade.clear()
         return found
 
     def decoded(self) -> dict[int, GeneratedObject | None]:
