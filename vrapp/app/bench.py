@@ -68,10 +68,11 @@ def _print(what: str, rows: Sequence[Mapping[str, Any]], summary: Mapping[str, f
     for _, alike in groupby(rows, key=tuple):  # rows with the same columns
         same = list(alike)
         table = Table(title=f"bench {what}")
-        for name in same[0]:
+        measured = [name for name in same[0] if any(row[name] is not None for row in same)]
+        for name in measured:
             table.add_column(name, justify="left" if isinstance(same[0][name], str) else "right")
         for row in same:
-            table.add_row(*(_cell(value) for value in row.values()))
+            table.add_row(*(_cell(row[name]) for name in measured))
         console.print(table)
     for name, value in summary.items():
         console.print(f"{name}: {_cell(value)}")
