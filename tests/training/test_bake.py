@@ -59,6 +59,18 @@ def test_only_what_is_new_or_changed_is_read_again(tmp_path: Path, read: list[st
     assert all_baked(models, list_objects(models), tmp_path / "work")
 
 
+def test_a_folder_unpacked_anew_is_not_read_again_but_for_what_differs(tmp_path: Path, read: list[str]) -> None:
+    models = folder(tmp_path, a="1", b="2")
+    bake(models, list_objects(models), tmp_path / "work", 0)
+    folder(tmp_path, b="3")  # of the same size
+    for file in models.iterdir():
+        os.utime(file, ns=(10**18, 10**18))
+    del read[:]
+    assert contents(bake(models, list_objects(models), tmp_path / "work", 0)) == {"a.glb": "1", "b.glb": "3"}
+    assert read == ["b.glb"]
+    assert all_baked(models, list_objects(models), tmp_path / "work")
+
+
 def test_what_was_left_out_is_tried_again_unless_it_was_costly(tmp_path: Path, read: list[str]) -> None:
     models = folder(tmp_path, a="1", b="x", c="X")
     first = bake(models, list_objects(models), tmp_path / "work", 0)

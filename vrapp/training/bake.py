@@ -8,6 +8,7 @@ Rows are only ever added: when models come, go or change, the others stay as the
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ from vrapp.core.platform import usable_cores
 from vrapp.training.readers import SURFACE_POINTS, BakedModel, Job, LeftOut, read_here, read_models
 from vrapp.training.sources import ObjectSource
 
+Stamp = list[int | str]  # size, time in nanoseconds, hash
 TO_DO, BAKED, LEFT_OUT, FOR_GOOD = 0, 1, 2, 3
 GRID_SHAPE = (7, 64, 64, 64)
 _ROW_BYTES = {"grids.u8": 7 * 64**3, "points.f32": SURFACE_POINTS * 12, "status.u8": 1}
@@ -41,7 +43,7 @@ class Baked:
     points: NDArray[np.float32]
     rows: NDArray[np.int64]
     left_out: dict[str, str]
-    stamps: Sequence[list[int] | None]  # size and time of each source's file
+    stamps: Sequence[Stamp | None]  # size, time and content's hash of each source's file
 
     def category_of(self) -> dict[str, str]:
         """File → category of the good rows."""
@@ -50,13 +52,14 @@ class Baked:
 
 @dataclass
 class _Listing:
-    """What the rows are: their sources, the stamps (size, time) of the files, and who is not in the data now.
+    """What the rows are: their sources, the stamps (size, time, content's hash) of the files, and who is not in the
+    data now.
 
-    A stamp is None in folders of earlier versions, which are believed.
+    A stamp is None in folders of earlier versions, which are believed, and without a hash in those of later ones.
     """
 
     sources: list[ObjectSource]
-    stamps: list[list[int] | None]
+    stamps: list[Stamp | None]
     absent: list[int]
 
     @classmethod
@@ -140,7 +143,8 @@ def all_baked(data_dir: Path, sources: list[ObjectSource], folder: Path) -> bool
         return False
     status = np.fromfile(folder / "status.u8", np.uint8)
     return all(
-        status[row] != TO_DO and listing.stamps[row] in (None, _stamp(data_dir / file)) for file, row in row_of.items()
+        status[row] != TO_DO and not _is_other(listing.stamps[row], _stamp(data_dir / file, listing.stamps[row]))
+        for file, row in row_of.items()
     )
 
 
@@ -151,12 +155,13 @@ def _prepare(data_dir: Path, sources: list[ObjectSource], folder: Path) -> list[
     row_of = {source.file: row for row, source in enumerate(listing.sources)}
     changed = []
     for source in sources:
-        stamp = _stamp(data_dir / source.file)
         row = row_of.setdefault(source.file, len(listing.sources))
+        known = listing.stamps[row] if row < len(listing.sources) else None
+        stamp = _stamp(data_dir / source.file, known)
         if row == len(listing.sources):
             listing.sources.append(source)
             listing.stamps.append(stamp)
-        elif listing.stamps[row] not in (None, stamp):
+        elif _is_other(known, stamp):
             changed.append(row)
         listing.sources[row], listing.stamps[row] = source, stamp
     rows = [row_of[source.file] for source in sources]
@@ -173,13 +178,23 @@ def _prepare(data_dir: Path, sources: list[ObjectSource], folder: Path) -> list[
     return rows
 
 
-def _stamp(path: Path) -> list[int]:
-    """What shows that a file is another than it was."""
+def _stamp(path: Path, known: Stamp | None) -> Stamp:
+    """What shows that a file is another than it was: its hash, and so that it need not be read each time, its size and
+    time. Those alone would not do: unpacked or checked out again, all files have another time."""
     try:
         found = path.stat()
+        if known and known[:2] == [found.st_size, found.st_mtime_ns]:
+            return known
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError:
-        return [-1, 0]
-    return [found.st_size, found.st_mtime_ns]
+        return [-1, 0, ""]
+    return [found.st_size, found.st_mtime_ns, content]
+
+
+def _is_other(known: Stamp | None, stamp: Stamp) -> bool:
+    """Whether the file is another than it was when it was read."""
+    return known is not None and known != stamp and known[2:] != stamp[2:]
 
 
 def _check_space(folder: Path, count: int, total: int) -> None:

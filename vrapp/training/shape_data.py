@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vrapp.models.vae import split_grid
 from vrapp.training.augment import AugmentConfig, augment
-from vrapp.training.bake import Baked
+from vrapp.training.bake import Baked, Stamp
 from vrapp.training.checkpoint import save_checkpoint
 
 
@@ -59,7 +59,7 @@ def cached_shapes(cache: Path, baked: Baked, files: list[str], categories: tuple
     Those files that were made before a model of the folder came, went or changed are then removed.
     Raises OutputError where the file cannot be written; a damaged one is made again.
     """
-    stamp_of = {baked.sources[int(row)].file: baked.stamps[int(row)] for row in baked.rows}
+    stamp_of = {baked.sources[int(row)].file: _content(baked.stamps[int(row)]) for row in baked.rows}
     stamps = [stamp_of.get(file) for file in files]
     named = [files, categories, len(baked.rows), *([stamps] if any(stamps) else [])]
     path = cache / f"shapes-{_digest(named)}.pt"
@@ -76,6 +76,11 @@ def cached_shapes(cache: Path, baked: Baked, files: list[str], categories: tuple
     tensors = {name: getattr(shapes, name) for name in ("distance", "look", "extent", "category")}
     save_checkpoint(path, {**tensors, "rows": torch.from_numpy(shapes.rows), "state": state})
     return shapes
+
+
+def _content(stamp: Stamp | None) -> Stamp | None:
+    """What of a stamp tells the content."""
+    return (stamp[2:] or stamp) if stamp else stamp
 
 
 def _digest(named: object) -> str:
