@@ -210,12 +210,14 @@ def test_a_worker_that_keeps_dying_ends_in_a_clear_state():
     generator.close()
 
 
-def test_under_a_fixed_clock_a_worker_that_keeps_dying_is_an_error():
+def test_under_a_fixed_clock_a_worker_that_keeps_dying_is_an_error(caplog):
     generator = open_toy(toy.load_crashing, fixed_latency_frames=1)
     ask(generator, BOX)
     with pytest.raises(WorkerDied, match="a bug") as caught:
         generator.collect(1)
     assert "\n" not in str(caught.value)
+    assert caplog.text.count("worker ended (exit code") == 3
+    assert caplog.text.count("Traceback") == 1  # of three that are the same
     generator.close()
 
 

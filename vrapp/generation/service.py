@@ -139,7 +139,7 @@ class WorkerGenerator:
         self._pace = "load"
         self._frame_index = 0
         self._deaths_in_a_row = 0
-        self._crash = ""
+        self._crash = self._told = ""  # what the worker said before it ended; what the log has of it
         self._heard_s = time.perf_counter()
         self._start()
 
@@ -258,7 +258,7 @@ class WorkerGenerator:
         with children_ignore_interrupts():
             self._process.start()
         theirs.close()  # so that the pipe ends when the worker does
-        self.state = State.STARTING
+        self.state, self._crash = State.STARTING, ""
         if self._pace != "load":
             self._send(Pace(self._pace))
         for pending in self._pending.values():
@@ -327,7 +327,10 @@ class WorkerGenerator:
         self._process.join(0.05)  # for its exit code
         self._end_process()
         self._deaths_in_a_row += 1
-        log.error("the generator's worker ended (exit code %s)\n%s", self._process.exitcode, self._crash)
+        log.error("the generator's worker ended (exit code %s)", self._process.exitcode)
+        if self._crash and self._crash != self._told:  # the same one three times helps nobody
+            log.error(self._crash)
+            self._told = self._crash
         if self._deaths_in_a_row >= DEATHS_IN_A_ROW:
             self.state = State.STOPPED
             self.figures.device, self.figures.stopped = "stopped", self._death_sentence()
