@@ -42,7 +42,7 @@ _PLACES = {
     "frame": ("bench_frame", "frame"), "frame beside panda3d": ("bench_peer", "frame_beside"),
     "scale": ("bench_scale", "scale"), "generate": ("bench_generate", "generate"),
     "record": ("bench_record", "record"), "headset": ("bench_headset", "headset"), "soak": ("bench_soak", "soak"),
-    "reshape": ("bench_reshape", "reshape"),
+    "reshape": ("bench_reshape", "reshape"), "memory": ("bench_memory", "memory"),
 }  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def soak(options: Options) -> tuple[Rows, Summary, str | None]:
         store, locomotion = world.parts.store, world.parts.locomotion
         visitor = Wanderer(options.seed, store.arrays, lambda: locomotion.world_from_stage)
         world.parts.source = visitor
-        world.parts.display = _Seldom(world.parts.display)
+        world.parts.display = Seldom(world.parts.display)
         world.parts.generator.set_pace("load")  # nobody waits for frames here
         watch = StateWatch(world)
         world.loop.frame()  # the first one is due at once
@@ -70,7 +70,7 @@ def soak(options: Options) -> tuple[Rows, Summary, str | None]:
     return rows, summary, renderer
 
 
-class _Seldom:
+class Seldom:
     """A display that wants a picture of every tenth frame: an hour of pictures would take an hour."""
 
     def __init__(self, display: Any) -> None:

@@ -13,7 +13,7 @@ from vrapp.app.options import MAX_SEED, Options, check_outputs, parse_options
 from vrapp.app.program import program
 from vrapp.core.errors import UsageError
 
-BENCHES = ("frame", "generate", "scale", "record", "headset", "soak", "reshape")
+BENCHES = ("frame", "generate", "scale", "memory", "record", "headset", "soak", "reshape")
 TRAINED = ("objects", "dense")
 
 

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from vrapp.core.generation import GeneratedObject, GenerationRequest, Generator, Steering
+from vrapp.core.generation import GeneratedObject, GenerationRequest, GeneratorFigures, Steering
 
 STALE_REVISIONS = 8  # what is this many changes of preference behind is not shown any more
 _BUSY = 4  # requests on their way, so that the generator has the next one before it has finished one
+
+
+class Source(Protocol):
+    """What is used here of ``core.generation.Generator``."""
+
+    figures: GeneratorFigures
+
+    def submit(self, request: GenerationRequest) -> bool:
+        """Queue a request; False when the queue is full."""
+
+    def collect(self, frame_index: int) -> list[GeneratedObject]:
+        """What has become ready since the last call."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +41,7 @@ class Bank:
 
     def __init__(
         self,
-        generator: Generator,
+        generator: Source,
         seed: int,
         capacity: int = 16,
         first_request_id: int = 0,
@@ -37,7 +50,7 @@ class Bank:
     ) -> None:
         self._on_request = on_request
         self._truncation = truncation
-        self._generator = generator
+        self.generator = generator
         self._seed = seed
         self.capacity = capacity
         self.refreshes = False
@@ -54,10 +67,10 @@ class Bank:
     def update(self, frame_index: int, propose: Callable[[int], Steering]) -> None:
         """Collect what is ready and ask for more; once a frame. ``propose`` gives the steering of a new
         request's id. Raises what ``Generator.collect`` raises."""
-        for made in self._generator.collect(frame_index):
+        for made in self.generator.collect(frame_index):
             asked = self._revision_asked.pop(made.request_id, self._revision)
             self._ready.append(_Entry(made, asked))
-        figures = self._generator.figures
+        figures = self.generator.figures
         if self.refreshes and figures.in_flight < _BUSY:
             del self._ready[: max(0, len(self._ready) + _BUSY - self.capacity)]
         while len(self._ready) + figures.in_flight < self.capacity and self._ask(propose):
@@ -73,15 +86,15 @@ class Bank:
             return None
         best = max(fitting, key=lambda e: (e.revision, -e.made.request_id))
         self._ready.remove(best)
-        self._generator.figures.shown += 1
-        self._generator.figures.ready = len(self._ready)
+        self.generator.figures.shown += 1
+        self.generator.figures.ready = len(self._ready)
         return best.made
 
     def requeue(self, made: GeneratedObject) -> None:
         """Give back what was taken and not shown."""
         self._ready.append(_Entry(made, self._revision))
-        self._generator.figures.shown -= 1
-        self._generator.figures.ready = len(self._ready)
+        self.generator.figures.shown -= 1
+        self.generator.figures.ready = len(self._ready)
 
     def outdate(self) -> None:
         """The preference has changed: what was asked for before is used last, and dropped when stale."""
@@ -94,7 +107,7 @@ class Bank:
         if request is None:
             request = GenerationRequest(self._next_id, self._seed, propose(self._next_id).truncated(self._truncation))
             self._next_id += 1
-        taken = self._generator.submit(request)
+        taken = self.generator.submit(request)
         self._refused = None if taken else request
         if taken:
             self._revision_asked[request.request_id] = self._revision
