@@ -13,6 +13,7 @@ from vrapp.app.cli import main
 from vrapp.app.options import Options
 from vrapp.app.timers import FrameTimers
 from vrapp.core.display import FrameTiming
+from vrapp.core.errors import UsageError
 from vrapp.core.generation import GeneratorFigures
 
 
@@ -23,6 +24,11 @@ def test_pace_and_seconds_are_options(monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["bench", "frame"]) == 0
     assert main(["bench", "soak", "--rate", "10"]) == 0
     assert [(o.pace_hz, o.seconds) for _, o in asked] == [(120.0, 225.0), (None, None), (10.0, None)]
+
+
+def test_more_frames_than_are_kept_are_refused() -> None:
+    with pytest.raises(UsageError, match="48000 frames are more than the 36000"):
+        bench_frame.frame(Options(pace_hz=120.0, seconds=400.0))
 
 
 @pytest.mark.parametrize("count", [999, 1000])

@@ -28,7 +28,6 @@ def test_weights_whose_draws_are_all_refused_are_told(
     monkeypatch.setattr("vrapp.app.start.startset.StartSetBuilder", Refusing)
     manager: Any = SimpleNamespace(start_requests=list, populate_from=lambda objects, *_, **__: None)
     start = Start(SimpleNamespace(weights_hash="0"), manager, 7)  # type: ignore[arg-type]
-    monkeypatch.setattr(logging.getLogger("vrapp"), "propagate", True)
     monkeypatch.setattr(logging.getLogger("vrapp"), "handlers", [])  # those of runs in other tests
     with caplog.at_level(logging.WARNING):
         if fixed:

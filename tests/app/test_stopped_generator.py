@@ -79,7 +79,6 @@ def test_a_world_that_cannot_be_populated_ends_in_one_sentence(visit):
 
 @pytest.mark.parametrize(("lives", "objects"), [(1, 1), (2, 2)])
 def test_a_visit_goes_on_with_what_there_is_and_says_so_once(visit, lives, objects, monkeypatch, caplog):
-    monkeypatch.setattr(logging.getLogger("vrapp"), "propagate", True)
     monkeypatch.setattr(logging.getLogger("vrapp"), "handlers", [])  # those of runs in other tests
     with caplog.at_level(logging.WARNING):
         assert visit(lives) == (4, objects)

@@ -1,6 +1,5 @@
 """Where CUDA cannot run the networks the worker makes the objects; the networks that draw stay on the CPU."""
 
-import logging
 from pathlib import Path
 from typing import ClassVar
 
@@ -47,7 +46,6 @@ def test_a_card_that_cannot_falls_back_to_the_worker_with_one_line(workers, monk
         raise error
 
     monkeypatch.setattr(opening, "cuda_shaper", broken)
-    monkeypatch.setattr(logging.getLogger("vrapp"), "propagate", True)
     generator = opening.on_device(Path("w"), None)
     assert [(one.draws_only, one.closed) for one in workers] == [(True, True), (False, False)]
     assert generator is workers[1]

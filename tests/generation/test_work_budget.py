@@ -71,6 +71,17 @@ def test_a_busy_frame_takes_nothing_and_idle_ones_save_up_no_burst():
     assert ran(allowance, 1.0, [0.5] * 20) == 2
 
 
+def test_a_slice_that_something_else_held_up_once_runs_again():
+    """It is only measured when it runs."""
+    times, allowance = SliceTimes(1, first_guess_ms=1.0), Allowance()
+    times.took(0, 12.0)
+    frames = 0
+    while not ran(allowance, 1.0, [times[0]], room_ms=4.3):
+        times.waits(0)
+        frames += 1
+    assert 0 < frames < 100
+
+
 def test_times_rise_quickly_and_fall_slowly():
     times = SliceTimes(2, first_guess_ms=1.0)
     times.took(0, 2.0)

@@ -38,6 +38,8 @@ def generated(category: int, request_id: int = 0, mesh: Mesh | None = None) -> G
 class InstantBank:
     """Answers every request at once, with boxes whose proportions depend on the category."""
 
+    stopped = False
+
     def __init__(self, capacity: int = 8, per_frame: int = 2) -> None:
         self.ready: list[GeneratedObject] = []
         self.asked: list[Steering] = []

@@ -176,6 +176,36 @@ def test_who_stands_still_for_hours_is_not_hemmed_in() -> None:
     assert far() > 0.6 * before
 
 
+def test_nothing_goes_of_which_the_user_sees_an_edge() -> None:
+    run = Run(max_objects=110)
+    run.manager.hurry = True
+    run.step(4.0)
+    went: set[int] = set()
+    for frame in range(600):
+        head = Pose(HEAD.position, maths.quat_from_axis_angle((0, 1, 0), frame // 50 * np.pi / 3))
+        run.step(0.0, head)
+        a = run.store.arrays()
+        going = [int(s) for s in np.flatnonzero(a.state == ObjectState.SHRINKING)]
+        for slot in going:
+            if run.store.handle(slot) not in went:
+                went.add(run.store.handle(slot))
+                to, radius = a.position[slot] - head.position, float(a.radius[slot])
+                assert float(to @ head.forward) + radius < 0.41 * float(np.linalg.norm(to))
+    assert len(went) > 100
+    assert max(float(run.store.radius[: run.store.arrays().count].max()), 0) > 1.0, "large ones were among them"
+
+
+def test_where_nothing_new_can_come_nothing_goes() -> None:
+    run = Run(max_objects=110)
+    run.step(4.0)
+    run.bank.stopped, run.bank.ready = True, []
+    run.bank.update = lambda frame_index, propose: None  # type: ignore[method-assign]
+    before = len(run.store)
+    for i in range(40):
+        run.step(1.0, Pose(maths.vec3(0, 1.65, -2.0 * i)))
+    assert len(run.store) == before
+
+
 def test_more_like_this_comes_near_what_was_pointed_at() -> None:
     run = Run(max_objects=140)
     chair = CATEGORIES.index("chair")

@@ -71,6 +71,32 @@ def test_a_folder_unpacked_anew_is_not_read_again_but_for_what_differs(tmp_path:
     assert all_baked(models, list_objects(models), tmp_path / "work")
 
 
+def test_a_file_that_is_not_all_of_its_model_is_read_again_when_it_is_written_again(
+    tmp_path: Path, read: list[str]
+) -> None:
+    """Its materials may have changed: the file that names them is as it was."""
+    models = folder(tmp_path, a="1")
+    (models / "b.obj").write_text("2")
+    bake(models, list_objects(models), tmp_path / "work", 0)
+    for file in models.iterdir():
+        os.utime(file, ns=(10**18, 10**18))
+    del read[:]
+    bake(models, list_objects(models), tmp_path / "work", 0)
+    assert read == ["b.obj"]
+
+
+def test_a_folder_baked_before_files_had_hashes_gets_them(tmp_path: Path, read: list[str]) -> None:
+    models, listing = folder(tmp_path, a="1"), tmp_path / "work" / "sources.json"
+    bake(models, list_objects(models), tmp_path / "work", 0)
+    stored = json.loads(listing.read_text())
+    listing.write_text(json.dumps(stored | {"stamps": [stamp[:2] for stamp in stored["stamps"]]}))
+    del read[:]
+    bake(models, list_objects(models), tmp_path / "work", 0)
+    os.utime(models / "a.glb", ns=(10**18, 10**18))
+    bake(models, list_objects(models), tmp_path / "work", 0)
+    assert not read
+
+
 def test_what_was_left_out_is_tried_again_unless_it_was_costly(tmp_path: Path, read: list[str]) -> None:
     models = folder(tmp_path, a="1", b="x", c="X")
     first = bake(models, list_objects(models), tmp_path / "work", 0)

@@ -10,8 +10,9 @@ import numpy as np
 
 from vrapp.app.bench import Rows, Summary
 from vrapp.app.options import Options
-from vrapp.app.timers import percentiles
+from vrapp.app.timers import KEPT_FRAMES, percentiles
 from vrapp.app.world import World
+from vrapp.core.errors import UsageError
 
 PAIRS = 5
 SECONDS = 16.0  # of each half of a pair
@@ -26,9 +27,11 @@ SIZE = (960, 540)
 
 def frame(options: Options) -> tuple[Rows, Summary, str | None]:
     """Frame times with the generator off and at full work, at the pace asked for or one that the rasteriser holds;
-    ``options.seconds`` for each half of a pair."""
+    ``options.seconds`` for each half of a pair. Raises UsageError for more frames than are kept."""
     pace_hz = options.pace_hz or held_hz(options)
     count = int((options.seconds or SECONDS) * pace_hz)
+    if count > KEPT_FRAMES:
+        raise UsageError(f"{count} frames are more than the {KEPT_FRAMES} that are kept of a half; lower --seconds.")
     with ExitStack() as owned:
         world = World(offscreen(options, pace_hz), owned)
         world.populate(time.perf_counter())

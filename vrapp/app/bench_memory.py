@@ -25,6 +25,7 @@ from vrapp.core import maths, resources
 from vrapp.core.errors import OutputError
 from vrapp.core.generation import GeneratedObject, GenerationRequest, Generator
 from vrapp.core.input import InputSnapshot, InputSource
+from vrapp.core.mesh import Mesh, MeshLevel
 from vrapp.core.platform import return_free_memory
 from vrapp.core.pose import Pose
 
@@ -75,10 +76,19 @@ def _rows(world: World) -> list[dict[str, Any]]:
         if since > STALLED_FRAMES:
             raise OutputError(f"The world has stopped to take objects after {manager.placed - start} of {OBJECTS}.")
         if manager.placed - start >= STEP * len(rows):
-            return_free_memory()  # as the loop does every few seconds
+            return_free_memory()
             rows.append({"objects": manager.placed - start, "frames": frames, "resident_mb": hardware.resident_mb()})
             since = 0
     return rows
+
+
+def _copy(made: GeneratedObject, request_id: int) -> GeneratedObject:
+    """With arrays of its own: whoever keeps them keeps as much as in a visit."""
+    mesh = made.mesh
+    levels = tuple(MeshLevel(level.vertices.copy(), level.indices.copy()) for level in mesh.levels)
+    copied = Mesh(levels, mesh.box.copy(), mesh.hull.copy())
+    latent, components = made.latent.copy(), made.components.copy()
+    return replace(made, request_id=request_id, latent=latent, components=components, mesh=copied)
 
 
 class _Again:
@@ -108,7 +118,7 @@ class _Again:
             request = self._queue.popleft()
             alike = self._of.get(request.steering.category, self._made)
             self._given += 1
-            ready.append(replace(alike[self._given % len(alike)], request_id=request.request_id))
+            ready.append(_copy(alike[self._given % len(alike)], request.request_id))
         self.figures.in_flight = len(self._queue)
         return ready
 

@@ -69,9 +69,12 @@ def bench(words: Sequence[str]) -> int:
         parser.add_argument(
             "--pace", metavar="HZ", type=pace, help="such as 72, 90 or 120 (one that this machine holds)"
         )
-        seconds = real("--seconds", 1, 400, "seconds")
+        seconds = real("--seconds", 1, 36_000, "seconds")
         parser.add_argument(
-            "--seconds", metavar="S", type=seconds, help="of each of the ten halves; 300 at 90 Hz are 27000 frames (16)"
+            "--seconds",
+            metavar="S",
+            type=seconds,
+            help="of each half: five with the generator, five without (16)",
         )
     if what == "soak":
         seconds = real("--seconds", 1, 1e6, "seconds")

@@ -11,6 +11,7 @@ import numpy as np
 
 from vrapp.core.display import FrameTiming
 
+KEPT_FRAMES = 36_000  # of a run: ten minutes at 60 Hz
 STAGES = ("input", "interact", "adapt", "physics", "scene", "generate", "draw", "panel", "end", "observe", "tidy")
 
 #: A hitch: the main thread's own work took a frame of 90 Hz, or the frame three times as long as usual.
@@ -66,7 +67,7 @@ class FrameTimers:
     ``virtual`` time, which waits for every frame, when it took longer than a period.
     """
 
-    def __init__(self, capacity: int = 36_000, virtual: bool = False) -> None:
+    def __init__(self, capacity: int = KEPT_FRAMES, virtual: bool = False) -> None:
         self._virtual = virtual
         self._before: FrameTiming | None = None
         self._capacity = capacity

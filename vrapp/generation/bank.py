@@ -64,6 +64,11 @@ class Bank:
         """Objects that can be taken now."""
         return len(self._ready)
 
+    @property
+    def stopped(self) -> bool:
+        """The generator has given up: nothing will come any more."""
+        return bool(self.generator.figures.stopped)
+
     def update(self, frame_index: int, propose: Callable[[int], Steering]) -> None:
         """Collect what is ready and ask for more; once a frame. ``propose`` gives the steering of a new
         request's id. Raises what ``Generator.collect`` raises."""

@@ -154,6 +154,8 @@ class DeviceGenerator:
         self._allowance.begin(self._frame_budget_ms(period_ms), room_ms)
         while self._begin_next() and self._shaper.next_slice is not None:
             if not self._allowance.takes(self._times[self._shaper.next_slice]):
+                if room_ms > 0:
+                    self._times.waits(self._shaper.next_slice)
                 break
             slot = self._shaper.step()
             if slot is not None and self._at_work is not None:

@@ -49,7 +49,7 @@ class Pipelines:
         for number in range(8 * count):
             category = int(rng.generator(seed, _KEY, number).integers(self._categories))
             made = self._maker.make(GenerationRequest(number, seed, Steering(category))).shown
-            if made is not None:
+            if made is not None and self._passes(made):
                 found.append(made)
             if len(found) == count:
                 return found
@@ -89,6 +89,14 @@ class Pipelines:
         while slot is None:
             slot = shaper.step()
         return slot
+
+    def _passes(self, drawn: GeneratedObject) -> bool:
+        """Also on the device: its last bits are others, and the gate has limits."""
+        if self._shaper is None:
+            return True
+        slot = self._begun(self._shaper, drawn)
+        self._shaper.wait(slot)
+        return isinstance(self._shaper.take(slot, self._limits[drawn.category]), Mesh)
 
     def _taken(self, shaper: Shaper, slot: int, drawn: GeneratedObject) -> Mesh:
         """Wait for it."""

@@ -6,6 +6,7 @@ MOST_MS = 1.0  # a frame
 IN_HANDS_MS = 3.0  # while somebody reshapes an object: it is what they look at
 LOADING_MS = 8.0
 _SHARE = 0.75  # of the period: over it nothing is begun
+_DOUBT = 0.99  # of what a slice is thought to take, in each frame that it is too long for
 _FORGET = 0.1  # of what a long frame says, per frame: a room that opens is trusted slowly
 
 
@@ -45,6 +46,11 @@ class SliceTimes:
         """One more measurement."""
         share = 0.5 if ms > self._ms[index] else 0.1
         self._ms[index] += (ms - self._ms[index]) * share
+
+    def waits(self, index: int) -> None:
+        """A frame with some room had too little for it. One that something else on the GPU once held up would
+        otherwise never run again, and so never be measured again."""
+        self._ms[index] *= _DOUBT
 
 
 class Allowance:

@@ -12,6 +12,7 @@ from typing import Any
 import moderngl
 
 PAGE_ITEMS = 256
+_ERRORS = 8  # kinds of them that OpenGL may keep at once
 
 
 def page_items(items: int) -> int:
@@ -112,6 +113,9 @@ class PagePool:
 
     def _reserved(self, size: int) -> Any:
         """A buffer of ``size`` bytes. ModernGL itself does not ask whether the memory came with it."""
+        for _ in range(_ERRORS):  # what others have left behind would be taken for the answer
+            if self._ctx.error == "GL_NO_ERROR":
+                break
         try:
             buffer = self._ctx.buffer(reserve=size)
         except moderngl.Error as e:

@@ -37,6 +37,10 @@ _OF_DISTANCE, _OF_NEIGHBOURS = 0.25, 0.15  # how much being far, and each other 
 class Bank(Protocol):
     """Ready objects (generation.bank)."""
 
+    @property
+    def stopped(self) -> bool:
+        """Nothing will come any more."""
+
     def update(self, frame_index: int, propose: Callable[[int], Steering]) -> None:
         """Ask for more, with the steering that ``propose(request_id)`` gives."""
 
@@ -147,7 +151,8 @@ class SceneManager:
             self._next_look_ns = now_ns + _LOOK_NS
             self.store.interest *= np.float32(0.5 ** (self._unseen_s / _INTEREST_HALF_LIFE_S))
             self._unseen_s = 0.0
-            self._retire_far(head)
+            if not self._bank.stopped:  # else nothing would come in their place
+                self._retire_far(head)
             if self._arena.is_full:
                 self._save_memory(head)
         self._place_next(head, now_ns)
@@ -278,7 +283,8 @@ class SceneManager:
         to = a.position[slots] - head.position
         distance = np.maximum(np.linalg.norm(to, axis=1), 0.1)
         ahead = (to @ head.forward) / distance
-        hidden = (ahead < 0.4) & (distance > _BESIDE_M)
+        radius = a.radius[slots]  # all of it must be out of sight
+        hidden = (to @ head.forward + radius < 0.4 * distance) & (distance - radius > _BESIDE_M)
         worth = store.interest[slots] - _OF_DISTANCE * distance / (6.0 + 8.0 * a.radius[slots]) + 0.8 * ahead
         return slots, distance, worth, hidden
 

@@ -26,11 +26,12 @@ from vrapp.core.platform import usable_cores
 from vrapp.training.readers import SURFACE_POINTS, BakedModel, Job, LeftOut, read_here, read_models
 from vrapp.training.sources import ObjectSource
 
-Stamp = list[int | str]  # size, time in nanoseconds, hash
+Stamp = list[int | str]  # size, time in nanoseconds, and perhaps a hash
 TO_DO, BAKED, LEFT_OUT, FOR_GOOD = 0, 1, 2, 3
 GRID_SHAPE = (7, 64, 64, 64)
 _ROW_BYTES = {"grids.u8": 7 * 64**3, "points.f32": SURFACE_POINTS * 12, "status.u8": 1}
 _CACHED_BYTES = 64**3 + 7 * 32**3  # a model's share of what `cached_shapes` writes afterwards
+_WHOLE = {".glb", ".ply"}
 _READING = 2  # goes up when files are read otherwise than before
 
 
@@ -179,22 +180,25 @@ def _prepare(data_dir: Path, sources: list[ObjectSource], folder: Path) -> list[
 
 
 def _stamp(path: Path, known: Stamp | None) -> Stamp:
-    """What shows that a file is another than it was: its hash, and so that it need not be read each time, its size and
-    time. Those alone would not do: unpacked or checked out again, all files have another time."""
+    """What shows that a file is another than it was: its size and time, and of those that hold all of a model a hash,
+    since unpacked or checked out again all files have another time. The others may be as they were and the materials
+    and textures beside them not."""
     try:
         found = path.stat()
-        if known and known[:2] == [found.st_size, found.st_mtime_ns]:
+        stamp: Stamp = [found.st_size, found.st_mtime_ns]
+        if known and known[:2] == stamp and known[2:]:
             return known
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        if path.suffix.lower() in _WHOLE:
+            with path.open("rb") as file:
+                stamp.append(hashlib.file_digest(file, "sha256").hexdigest()[:16])
     except OSError:
-        return [-1, 0, ""]
-    return [found.st_size, found.st_mtime_ns, content]
+        return [-1, 0]
+    return stamp
 
 
 def _is_other(known: Stamp | None, stamp: Stamp) -> bool:
     """Whether the file is another than it was when it was read."""
-    return known is not None and known != stamp and known[2:] != stamp[2:]
+    return known is not None and known[:2] != stamp[:2] and not (stamp[2:] and known[2:] == stamp[2:])
 
 
 def _check_space(folder: Path, count: int, total: int) -> None:
