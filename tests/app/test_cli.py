@@ -33,7 +33,7 @@ def run(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
         (["test"], "python3 run.py test"),
         (["enter", "door"], "no argument 'door'"),
         (["--seed"], "--seed: expected one argument"),
-        (["bench"], "frame, generate, scale, record, headset"),
+        (["bench"], "frame, generate, scale, memory, record, headset"),
         (["bench", "fram"], "Did you mean 'frame'?"),
         (["train", "scenes"], "does not exist in this version"),
         (["train", "dense"], "--out"),
