@@ -115,7 +115,7 @@ def _step(
     seed = (plan.seed * 10_000_019 + step) * 64 + peers.rank
     torch.manual_seed(seed)  # of the dropout
     rng = torch.Generator().manual_seed(seed)
-    together = peers.sum([spent])[0] / peers.count
+    together = peers.mean(spent)
     for group in optimiser.param_groups:
         group["lr"] = learning_rate(step, plan, together)
     index = torch.multinomial(chances, max(1, plan.batch // peers.count), replacement=True, generator=rng)

@@ -175,7 +175,7 @@ def _step(
 ) -> tuple[dict[str, float], bool]:  # fmt: skip
     """One optimiser step; returns the loss parts and whether any process is out of time."""
     rng = torch.Generator().manual_seed((plan.seed * 10_000_019 + step) * 64 + peers.rank)
-    together = peers.sum([spent])[0] / peers.count  # processes with different rates would part ways
+    together = peers.mean(spent)  # processes with different rates would part ways
     for group in optimiser.param_groups:
         group["lr"] = learning_rate(step, plan, together)
     batch = max(1, plan.batch // peers.count)
