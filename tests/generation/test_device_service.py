@@ -231,3 +231,23 @@ def test_a_gpu_without_room_gets_no_work():
     assert len(frames(generator, 40)) == 1
     generator.close()
     assert draws.pace == "closed"
+
+
+@pytest.mark.parametrize("at", ["step", "take"])
+def test_a_device_that_fails_on_the_way_ends_generation_and_not_the_visit(monkeypatch, at):
+    generator, draws = opened()
+    for request_id in range(3):
+        generator.submit(ask(request_id))
+    assert generator.submit(ask(100, latent_of(GOOD), levels=1))
+
+    def fail(*_):
+        raise RuntimeError("CUDA out of memory.\nTried to allocate")
+
+    monkeypatch.setattr(generator._shaper, at, fail)
+    assert frames(generator, 40) == []
+    assert generator.figures.stopped == "The graphics card cannot make objects any more (CUDA out of memory.)."
+    assert (generator.figures.in_flight, draws.pace) == (0, "closed")
+    assert generator.decoded() == {100: None}  # nobody waits for it
+    assert not generator.submit(ask(4))
+    assert not generator.submit(ask(101, latent_of(GOOD)))
+    generator.close()

@@ -90,11 +90,14 @@ class DeviceGenerator:
         self._budget, self._allowance = WorkBudget(), Allowance()
         self._times = SliceTimes(shaper.slices)
         self._pace = "load"
+        self._failed = False  # the device: nothing is made any more
 
     def submit(self, request: GenerationRequest) -> bool:
         """Ask the worker for a latent, or queue the one that is given (one of them at a time)."""
         if not 0 <= request.steering.category < len(self.categories):
             raise ValueError(f"Category {request.steering.category} is not among {len(self.categories)}.")
+        if self._failed:
+            return False
         wanted = _Wanted(request, time.perf_counter())
         if wanted.in_hands:
             if self._has_hands:
@@ -113,6 +116,13 @@ class DeviceGenerator:
 
     def collect(self, frame_index: int) -> list[GeneratedObject]:
         """What is ready, oldest request first. Never waits. Raises what the worker raises."""
+        if not self._failed:
+            self._take_over(frame_index)
+        ready, self._ready = sorted(self._ready, key=lambda made: made.request_id), []
+        return ready
+
+    def _take_over(self, frame_index: int) -> None:
+        """What the worker has drawn and the device has shaped."""
         for drawn in self._drawing.collect(frame_index):
             wanted = self._drawn_for.pop(drawn.request_id)
             wanted.latent, wanted.components = drawn.latent, drawn.components
@@ -122,15 +132,17 @@ class DeviceGenerator:
         if why := self._drawing.figures.stopped:
             self.figures.stopped = why
             self._again.clear()
-        self._poll()
+        try:
+            self._poll()
+        except RuntimeError as e:
+            self._give_up(e)
+            return
         while self._again:
             wanted = self._again[0]
             if not self._drawing.submit(wanted.request, attempt=len(wanted.rejected)):
                 break
             self._drawn_for[wanted.request.request_id] = self._again.popleft()
         self._count_in_flight()
-        ready, self._ready = sorted(self._ready, key=lambda made: made.request_id), []
-        return ready
 
     def decoded(self) -> dict[int, GeneratedObject | None]:
         """What came of requests that name their latent."""
@@ -147,6 +159,14 @@ class DeviceGenerator:
 
         ``gpu_ms``: what a recent picture took on the GPU, None where it is not known.
         """
+        if self._failed:
+            return
+        try:
+            self._run_slices(gpu_ms, period_ms)
+        except RuntimeError as e:
+            self._give_up(e)
+
+    def _run_slices(self, gpu_ms: float | None, period_ms: float) -> None:
         self._budget.measured(gpu_ms)
         for index, ms in self._shaper.times():
             self._times.took(index, ms)
@@ -165,6 +185,18 @@ class DeviceGenerator:
         """End the worker. Safe to call twice."""
         self._drawing.close()
         self._shaper.close()
+
+    def _give_up(self, error: RuntimeError) -> None:
+        """The device has failed (its memory is full, its driver was reset): the visit goes on with what there is."""
+        self._failed = True
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        self.figures.device, self.figures.in_flight = "stopped", 0
+        self.figures.stopped = f"The graphics card cannot make objects any more ({reason})."
+        self._decoded |= {one.request.request_id: None for one in self._shaping() if one.in_hands}
+        for waiting in (self._drawn_for, self._again, self._queue, self._in_hands, self._staged):
+            waiting.clear()
+        self._at_work = None
+        self._drawing.close()
 
     @property
     def _has_hands(self) -> bool:
@@ -202,8 +234,10 @@ class DeviceGenerator:
 
     def _poll(self) -> None:
         for slot in [slot for slot in self._staged if self._shaper.poll(slot)]:
-            wanted = self._staged.pop(slot)
-            self._tell(wanted, self._shaper.take(slot, self._limits_of(wanted), wanted.request.levels))
+            wanted = self._staged[slot]
+            mesh = self._shaper.take(slot, self._limits_of(wanted), wanted.request.levels)
+            del self._staged[slot]
+            self._tell(wanted, mesh)
 
     def _tell(self, wanted: _Wanted, mesh: Mesh | Reason) -> None:
         request_id = wanted.request.request_id
