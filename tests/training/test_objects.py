@@ -5,6 +5,7 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,13 +13,14 @@ import torch
 from PIL import Image
 from training_shapes import write_folder
 
-from vrapp.core.errors import InputFileError, OutputError
+from vrapp.core.errors import InputFileError, OutputError, UsageError
 from vrapp.generation.weights import load_weights
 from vrapp.models.prior import PriorConfig
 from vrapp.models.vae import VaeConfig
+from vrapp.training import objects
 from vrapp.training.bake import bake, open_baked
 from vrapp.training.checkpoint import load_checkpoint, save_checkpoint
-from vrapp.training.objects import ObjectTraining, train_objects
+from vrapp.training.objects import ObjectTraining, bake_folder, train_objects
 from vrapp.training.shape_data import cached_shapes, load_shapes
 from vrapp.training.sources import ObjectSource, list_objects
 from vrapp.training.split import make_split
@@ -162,6 +164,17 @@ def test_started_again_it_bakes_and_trains_nothing_twice(trained: tuple[Path, li
     assert (folder / "own.training" / "grids.u8").stat().st_mtime_ns == before
     assert report.weights_hash == first
     assert "broken.glb" in next(iter(report.left_out))
+
+
+def test_of_several_processes_none_bakes(trained: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, _ = trained
+    work = folder / "own.training"
+    before = {path.name: path.stat().st_mtime_ns for path in work.iterdir() if path.suffix != ".pt"}
+    monkeypatch.setattr(objects, "Peers", lambda: SimpleNamespace(count=2, rank=1))
+    assert len(bake_folder(folder / "models", work, SETTINGS, lambda _: None).rows)
+    assert {path.name: path.stat().st_mtime_ns for path in work.iterdir() if path.suffix != ".pt"} == before
+    with pytest.raises(UsageError, match="Bake with one process first"):
+        bake_folder(folder / "models", folder / "not-there", SETTINGS, lambda _: None)
 
 
 def test_a_damaged_cache_of_shapes_is_made_again(trained: tuple[Path, list[str]], tmp_path: Path) -> None:

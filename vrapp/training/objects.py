@@ -17,7 +17,7 @@ from vrapp.models.denoiser import DenoiserConfig, LatentDenoiser
 from vrapp.models.mixture import LatentMixture, MixtureConfig
 from vrapp.models.prior import LatentPrior, PriorConfig
 from vrapp.models.vae import ShapeVAE
-from vrapp.training.bake import Baked, all_baked, bake
+from vrapp.training.bake import Baked, all_baked, bake, open_baked
 from vrapp.training.export_model import data_card, export_weights
 from vrapp.training.peers import Peers
 from vrapp.training.progress import Progress
@@ -141,12 +141,16 @@ def bake_folder(data_dir: Path, work: Path, settings: ObjectTraining, say: Calla
         raise InputFileError(f"There is no GLB, glTF, OBJ or PLY file in {data_dir}; name a folder that has some.")
     if importlib.util.find_spec("igl") is None or importlib.util.find_spec("skimage") is None:
         raise UsageError("Training needs libigl and scikit-image; install them with: pip install 'vrapp[train]'.")
-    if Peers().count > 1 and not all_baked(data_dir, sources, work):
+    several = Peers().count > 1
+    if several and not all_baked(data_dir, sources, work):
         raise UsageError("Bake with one process first: run the same command once without torchrun.")
     say(f"{len(sources)} models in {data_dir}")
 
-    shown = Progress(say, "baking")
-    baked = bake(data_dir, sources, work, settings.processes, lambda done, total: shown.tick(done, done / total))
+    if several:  # only read: all at once would write over each other's listing
+        baked = open_baked(work)
+    else:
+        shown = Progress(say, "baking")
+        baked = bake(data_dir, sources, work, settings.processes, lambda done, total: shown.tick(done, done / total))
     say(f"baked {len(baked.rows)}, left out {len(baked.left_out)}" + (":" if baked.left_out else ""))
     for file, reason in sorted(baked.left_out.items()):
         say(f"  {file!r}: {reason}")
