@@ -1,4 +1,4 @@
-"""A generator that gives up, in the real world's loop: one sentence, never a world that waits for ever."""
+"""A generator that gives up, or is long in loading, in the real world's loop: frames go on, and one sentence tells."""
 
 import logging
 from contextlib import ExitStack
@@ -7,6 +7,7 @@ import pytest
 from generation_shapes import QueueGenerator
 from scene_shapes import block, generated
 
+from vrapp.app.loop import Loop
 from vrapp.app.options import Options
 from vrapp.app.start import Start
 from vrapp.app.world import World
@@ -59,8 +60,8 @@ def visit(tmp_path, monkeypatch):
     monkeypatch.setattr(Start, "cached", lambda self: [])
     (tmp_path / "boxes.toml").write_text(WORLD)
 
-    def visited(lives):
-        monkeypatch.setattr("vrapp.app.world.open_generator", lambda *_: Mortal(lives))
+    def visited(lives=0, opened=None):
+        monkeypatch.setattr("vrapp.app.world.open_generator", lambda *_: opened() if opened else Mortal(lives))
         options = Options(
             display="offscreen", clock="real", frames=4, size=(64, 64), world=str(tmp_path / "boxes.toml"), seed=3
         )
@@ -84,3 +85,33 @@ def test_a_visit_goes_on_with_what_there_is_and_says_so_once(visit, lives, objec
         assert visit(lives) == (4, objects)
     told = [record.message for record in caplog.records if "goes on" in record.message]
     assert told == [f"{WHY} Nothing new is made; the visit goes on."]
+
+
+class Loading(Mortal):
+    """Loads for some frames before it takes anything."""
+
+    def __init__(self, frames):
+        super().__init__(lives=2)
+        self.figures.loading = True
+        self._left = frames
+
+    def submit(self, request):
+        return not self.figures.loading and super().submit(request)
+
+    def collect(self, frame_index):
+        self._left -= 1
+        self.figures.loading = self._left > 0
+        return super().collect(frame_index)
+
+
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_who_waits_for_the_networks_stands_in_frames_that_say_so(visit, monkeypatch, is_cached):
+    if is_cached:
+        monkeypatch.setattr(Start, "from_cache", lambda self: self._finish([]) or True)
+    told = []
+    loading_of = Loop._loading
+    monkeypatch.setattr(Loop, "_loading", lambda self: told.append(loading_of(self)) or told[-1])
+    frames, _ = visit(opened=lambda: Loading(frames=6))
+    assert told[:5] == [("The networks are loading",)] * 5
+    assert told[-frames:] == [()] * frames  # what is counted begins afterwards
+    assert frames == 4

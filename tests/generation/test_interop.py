@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from vrapp.core.mesh import VERTEX_DTYPE
+from vrapp.core.mesh import VERTEX_DTYPE, Placed
 from vrapp.generation import interop
 from vrapp.generation.device_mesh import DeviceLevel
-from vrapp.generation.interop import CudaCopier, HostCopier, InteropUnavailable, open_copier
+from vrapp.generation.interop import CudaCopier, InteropUnavailable, open_copier
 
 pytestmark = pytest.mark.gl
 
@@ -25,6 +25,22 @@ class Error(IntEnum):
     cudaErrorInvalidValue = 1
     cudaErrorInsufficientDriver = 35
     cudaErrorOperatingSystem = 304
+
+
+class Resource(int):
+    """A handle: here, the name of the buffer."""
+
+
+class Stream:
+    """Remembers what it has waited for."""
+
+    handle = 5
+
+    def __init__(self):
+        self.followed = []
+
+    def follow(self, sources):
+        self.followed += sources
 
 
 class Runtime:
@@ -48,24 +64,34 @@ class Runtime:
 
     def cudaGraphicsGLRegisterBuffer(self, name, flags):
         assert flags == 0  # nothing is discarded
-        return self._say("register", SimpleNamespace(name=name))
+        return self._say("register", Resource(name))
 
-    def cudaGraphicsMapResources(self, count, resource, stream):
-        size = self.buffers[resource.name].size
-        self._mapped[resource.name] = (ctypes.c_ubyte * size).from_buffer_copy(self.buffers[resource.name].read())
+    def _named(self, count, handles):
+        """As cuda-python reads them: the address of so many handles."""
+        names = [(ctypes.c_void_p * count).from_address(handles)[i] for i in range(count)]
+        assert len({*names}) == count  # CUDA refuses duplicates
+        return names
+
+    def cudaGraphicsMapResources(self, count, handles, stream):
+        for name in self._named(count, handles):
+            raw = self.buffers[name].read()
+            self._mapped[name] = (ctypes.c_ubyte * len(raw)).from_buffer_copy(raw)
+        self.mapped_on = stream
         return self._say("map")
 
     def cudaGraphicsResourceGetMappedPointer(self, resource):
-        memory = self._mapped[resource.name]
+        memory = self._mapped[int(resource)]
         return self._say("pointer", ctypes.addressof(memory), len(memory))
 
     def cudaMemcpyAsync(self, to, source, count, kind, stream):
+        assert stream == self.mapped_on
         if not self._loses:
             ctypes.memmove(to, source, count)
         return self._say("copy")
 
-    def cudaGraphicsUnmapResources(self, count, resource, stream):
-        self.buffers[resource.name].write(bytes(self._mapped.pop(resource.name)))
+    def cudaGraphicsUnmapResources(self, count, handles, stream):
+        for name in self._named(count, handles):
+            self.buffers[name].write(bytes(self._mapped.pop(name)))
         return self._say("unmap")
 
     def cudaGraphicsUnregisterResource(self, resource):
@@ -90,32 +116,39 @@ def context(gl_context):
     return Context(gl_context)
 
 
-def test_a_level_lies_in_the_buffers_after_a_copy_on_the_device(context):
-    runtime = context.runtime = Runtime(context)
-    copier = open_copier(context, 5, runtime)
+def level_of(vertices, triangles, copier, first=0):
+    packed = torch.arange(first, first + vertices * 24, dtype=torch.int32).to(torch.uint8).view(vertices, 24)
+    return DeviceLevel(packed, torch.arange(triangles * 3, dtype=torch.int32).view(triangles, 3), copier)
+
+
+def test_levels_lie_in_the_buffers_after_copies_on_the_device(context):
+    runtime, stream = Runtime(context), Stream()
+    context.runtime = runtime
+    copier = open_copier(context, stream, runtime)
     assert isinstance(copier, CudaCopier)
     vertices, indices = context.buffer(reserve=4096), context.buffer(reserve=4096)
-    packed = torch.arange(10 * 24, dtype=torch.uint8).view(10, 24)
-    triangles = torch.arange(12, dtype=torch.int32).view(4, 3)
-    level = DeviceLevel(packed, triangles, copier)
+    fine, coarse = level_of(10, 4, copier), level_of(5, 2, copier, first=7)
     runtime.calls.clear()
-    level.write_to(vertices, 240, indices, 48)
-    once = ["register", "map", "pointer", "copy", "unmap"]
-    assert runtime.calls == once * 2
-    assert vertices.read(240, offset=240) == packed.numpy().tobytes()
-    assert indices.read(48, offset=48) == triangles.numpy().tobytes()
+    stream.followed.clear()
+    copier.write([Placed(fine, 240, 48), Placed(coarse, 720, 240)], vertices, indices)
+    assert runtime.calls == ["register"] * 2 + ["map"] + ["pointer"] * 2 + ["copy"] * 4 + ["unmap"]
+    assert runtime.mapped_on == Stream.handle
+    assert {id(t) for t in stream.followed} == {id(t) for one in (fine, coarse) for t in (one.packed, one.triangles3)}
+    for level, at, start in ((fine, 240, 48), (coarse, 720, 240)):
+        assert vertices.read(level.packed.numel(), offset=at) == level.packed.numpy().tobytes()
+        assert indices.read(4 * level.triangles3.numel(), offset=start) == level.triangles3.numpy().tobytes()
     runtime.calls.clear()
-    level.write_to(vertices, 0, indices, 0)
+    copier.write([Placed(fine, 0, 0)], vertices, indices)
     assert "register" not in runtime.calls
     vertices.release()  # the arena has grown
     larger = context.buffer(reserve=8192)
     runtime.calls.clear()
-    level.write_to(larger, 0, indices, 0)
+    copier.write([Placed(fine, 0, 0)], larger, indices)
     assert runtime.calls[:2] == ["unregister", "register"]
     copier.close()
     assert runtime.calls[-2:] == ["unregister"] * 2
-    assert level.vertices.dtype == VERTEX_DTYPE
-    assert np.array_equal(level.indices, np.arange(12))
+    assert fine.vertices.dtype == VERTEX_DTYPE
+    assert np.array_equal(fine.indices, np.arange(12))
     for buffer in (larger, indices):
         buffer.release()
 
@@ -124,7 +157,7 @@ def test_more_than_fits_is_an_error_and_the_buffer_is_given_back(context):
     runtime = context.runtime = Runtime(context)
     small = context.buffer(reserve=16)
     with pytest.raises(ValueError, match="do not fit"):
-        CudaCopier(runtime, 0).copy(torch.zeros(32, dtype=torch.uint8), small, 0)
+        CudaCopier(runtime, Stream()).share([(torch.zeros(32, dtype=torch.uint8), small, 0)])
     assert runtime.calls[-1] == "unmap"
     small.release()
 
@@ -141,30 +174,28 @@ def test_more_than_fits_is_an_error_and_the_buffer_is_given_back(context):
         ({"loses": True}, "does not arrive"),
     ],
 )
-def test_what_fails_falls_back_with_one_line(context, caplog, options, expected):
+def test_what_fails_is_told_in_one_line(context, caplog, options, expected):
     caplog.set_level("INFO")
     context.runtime = Runtime(context, **options)
-    copier = open_copier(context, 0, context.runtime)
-    assert isinstance(copier, HostCopier)
+    assert open_copier(context, Stream(), context.runtime) is None
     assert expected in caplog.text
     assert len(caplog.records) == 1
-    buffer = context.buffer(reserve=64)
-    copier.copy(torch.arange(8, dtype=torch.int32), buffer, 16)
-    assert np.array_equal(np.frombuffer(buffer.read(32, offset=16), np.int32), np.arange(8))
-    buffer.release()
 
 
 @pytest.mark.parametrize("broken", ["register", "map", "pointer", "copy", "unmap"])
 def test_what_fails_later_falls_back_with_one_line_and_loses_nothing(context, caplog, broken):
     runtime = context.runtime = Runtime(context)
-    copier = open_copier(context, 0, runtime)
-    assert isinstance(copier, CudaCopier)
-    first, grown = context.buffer(reserve=64), context.buffer(reserve=64)
-    copier.copy(torch.arange(8, dtype=torch.int32), first, 16)
+    copier = open_copier(context, Stream(), runtime)
+    assert copier.shares
+    first, grown = context.buffer(reserve=512), context.buffer(reserve=512)
+    level = level_of(4, 4, copier)
+    copier.write([Placed(level, 16, 16)], first, first)
     runtime._broken = broken
-    for at in (0, 32):
-        copier.copy(torch.arange(8, dtype=torch.int32), grown, at)
-    assert np.array_equal(np.frombuffer(grown.read(), np.int32), np.tile(np.arange(8), 2))
+    for at in (0, 192):
+        copier.write([Placed(level, at, at + 96)], grown, grown)
+    whole = level.packed.numpy().tobytes() + level.triangles3.numpy().tobytes()
+    assert all(grown.read(144, offset=at) == whole for at in (0, 192))
+    assert not copier.shares
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "through main memory from now on: CUDA answers cudaErrorInvalidValue" in caplog.text
     assert runtime.calls[-1] == "unregister"

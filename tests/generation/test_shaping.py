@@ -13,7 +13,7 @@ from vrapp.generation import tidying
 from vrapp.generation.components import without_debris
 from vrapp.generation.gate import GateLimits, Reason
 from vrapp.generation.grid import Grid
-from vrapp.generation.lane import HostLane
+from vrapp.generation.lane import HostLane, HostMark
 from vrapp.generation.maker import ObjectMaker
 from vrapp.generation.shaping import RECORD_DTYPE, STAGING_SLOTS, Shaper
 from vrapp.generation.surface import Surface, extract
@@ -26,7 +26,9 @@ CPU = torch.device("cpu")
 class NoCopier:
     """Nothing is drawn here."""
 
-    def copy(self, source, buffer, at):
+    shares = True
+
+    def write(self, placed, vertices, indices):
         raise AssertionError("nothing is drawn here")
 
     def close(self):
@@ -100,7 +102,9 @@ def shaper():
     capacities = (Capacity(4500, 4500, 4500), Capacity(1300, 1300, 1300), Capacity(400, 400, 400))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tidying, "ROUNDS", 8)  # enough for these, and scattering is slow on the CPU
-        yield Shaper(TwoBalls(), HostLane(), NoCopier(), capacities)
+        shaper = Shaper(TwoBalls(), HostLane(), capacities)
+        shaper.copier = NoCopier()
+        yield shaper
 
 
 def test_the_critics_word_comes_back_with_the_shape():
@@ -109,7 +113,7 @@ def test_the_critics_word_comes_back_with_the_shape():
     def by_category(distance, category):
         return category.float() - 2.0 + 0.0 * distance.sum()
 
-    shaper = Shaper(TwoBalls(), HostLane(), NoCopier(), capacities, critic=by_category)
+    shaper = Shaper(TwoBalls(), HostLane(), capacities, critic=by_category)
     limits = GateLimits(plausibility_least=0.0)
     assert shaped(shaper, latent_of(0.2), limits, category=1) is Reason.IMPLAUSIBLE
     assert isinstance(shaped(shaper, latent_of(0.2), limits, category=3), Mesh)
@@ -125,7 +129,7 @@ def shaped(shaper: Shaper, latent: np.ndarray, limits: GateLimits, levels: int =
     while slot is None:
         slot = shaper.step()
     assert shaper.poll(slot)
-    return shaper.take(slot, limits, levels)
+    return shaper.taken(slot, limits, levels)
 
 
 def test_a_shape_is_the_workers_shape(shaper):
@@ -143,6 +147,71 @@ def test_a_shape_is_the_workers_shape(shaper):
     np.testing.assert_array_equal(top_map(here), there.tops)
     assert top_map(there) is there.tops
     assert len(shaped(shaper, latent_of(0.2), limits, levels=1).levels) == 1
+
+
+class LateMark(HostMark):
+    """Of a device that takes its time."""
+
+    def __init__(self, lane):
+        super().__init__()
+        self._lane, self._work = lane, lane.ran
+
+    def done(self):
+        return self._lane.finished >= self._work
+
+
+class LateLane(HostLane):
+    """A device that finishes what it is told to when ``finished`` says so: copies to host memory come late."""
+
+    def __init__(self):
+        self.ran = self.finished = 0
+
+    def run(self, work):
+        super().run(work)
+        self.ran += 1
+
+    def mark(self):
+        return LateMark(self)
+
+
+@pytest.mark.parametrize("levels", [1, 3])
+def test_where_no_memory_is_shared_the_shape_comes_to_main_memory_without_waiting(shaper, monkeypatch, levels):
+    wanted = shaped(shaper, latent_of(0.2), GateLimits(), levels)
+    lane = LateLane()
+    monkeypatch.setattr(shaper, "_lane", lane)
+    monkeypatch.setattr(shaper, "copier", None)
+    shaper.begin(latent_of(0.2), 0.015)
+    slot = None
+    while slot is None:
+        slot = shaper.step()
+    assert not shaper.poll(slot)
+    lane.finished = lane.ran
+    assert shaper.poll(slot)
+    assert shaper.take(slot, GateLimits(), levels) is None
+    assert not shaper.poll(slot)  # it is on its way, and nobody waits
+    lane.finished = lane.ran
+    assert shaper.poll(slot)
+    found = shaper.take(slot, GateLimits(), levels)
+    for mine, other in zip(found.levels, wanted.levels, strict=True):
+        assert type(mine) is MeshLevel
+        assert np.array_equal(mine.vertices, other.vertices)
+        assert np.array_equal(mine.indices, other.indices)
+    np.testing.assert_array_equal(found.hull, wanted.hull)
+    assert not shaper.poll(slot)  # free
+
+
+def test_a_level_that_the_object_is_too_thin_for_shows_the_finer_one(shaper, monkeypatch):
+    whole = shaped(shaper, latent_of(0.2), GateLimits())
+    for copier in (shaper.copier, None):
+        monkeypatch.setattr(shaper, "copier", copier)
+        shaper.begin(latent_of(0.2), 0.015)
+        slot = None
+        while slot is None:
+            slot = shaper.step()
+        shaper._slots[slot].record.numpy().view(RECORD_DTYPE)["counts"][0, 1, :2] = 0
+        found = shaper.taken(slot, GateLimits())
+        assert [level.triangles for level in found.levels] == [whole.levels[i].triangles for i in (0, 0, 2)]
+        assert np.array_equal(found.levels[2].vertices, whole.levels[2].vertices)
 
 
 @pytest.mark.parametrize(

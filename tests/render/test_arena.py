@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.render.conftest import mesh_of, sphere, sphere_level
-from vrapp.core.mesh import VERTEX_DTYPE, Mesh
+from vrapp.core.mesh import HOST_WRITER, VERTEX_DTYPE, Mesh, MeshLevel
 from vrapp.render.arena import FRAMES_IN_FLIGHT, MeshArena
 from vrapp.render.page_pool import PAGE_ITEMS, GraphicsMemoryFull, PagePool, page_items
 
@@ -64,6 +65,42 @@ def test_growing_keeps_what_is_there(ctx: Any) -> None:
     ids = [arena.add(m) for m in meshes]
     arena.pump(1 << 30)
     assert arena.bytes_capacity > before
+    for mesh_id, mesh in zip(ids, meshes, strict=True):
+        assert_stored(arena, mesh_id, mesh)
+    arena.close()
+
+
+class Elsewhere(MeshLevel):
+    """A level with a writer of its own."""
+
+    writer: Any = None
+
+
+class Writer:
+    """Remembers what it was given, and writes it."""
+
+    def __init__(self) -> None:
+        self.frames: list[int] = []
+
+    def write(self, placed: Any, vertices: Any, indices: Any) -> None:
+        self.frames.append(len(placed))
+        HOST_WRITER.write(placed, vertices, indices)
+
+
+def test_what_lies_elsewhere_is_written_once_a_frame_into_buffers_that_have_grown(ctx: Any) -> None:
+    arena = MeshArena(ctx, vertices=2048, indices=4096)
+    before, writer = arena.bytes_capacity, Writer()
+    meshes = []
+    for i in range(10):
+        mesh = sphere((i, 2 * i, 0))
+        levels = tuple(Elsewhere(level.vertices, level.indices) for level in mesh.levels)
+        for level in levels:
+            vars(level)["writer"] = writer
+        meshes += [replace(mesh, levels=levels), sphere((i, i, i))]
+    ids = [arena.add(mesh) for mesh in meshes]
+    arena.pump(1 << 30)
+    assert arena.bytes_capacity > before
+    assert writer.frames == [10 * len(meshes[0].levels)]
     for mesh_id, mesh in zip(ids, meshes, strict=True):
         assert_stored(arena, mesh_id, mesh)
     arena.close()

@@ -80,7 +80,7 @@ class Hud:
         self._began_s: float | None = None
         self._last_s = 0.0
         self._follow = LazyFollow(TEXT_DISTANCE_M, _TEXT_BELOW_M)
-        self.loading: tuple[int, int] | None = None
+        self.loading: tuple[str, ...] = ()  # what the user waits for, line by line
 
     def say(self, text: str, now_s: float) -> None:
         """Show a line for a few seconds."""
@@ -145,9 +145,8 @@ class Hud:
             panels.append(PanelText(_HELP_DESKTOP, "centre", title=True))
         elif now_s - self._began_s < HINT_S and snapshot.source is SourceKind.DESKTOP:
             panels.append(PanelText(("H  help      Tab  menu",), "bottom-left"))
-        if self.loading is not None:
-            made, total = self.loading
-            panels.append(PanelText(("The networks are making this world", f"{made} of {total}"), "top", title=True))
+        if self.loading:
+            panels.append(PanelText(self.loading, "top", title=True))
         while self._messages and self._messages[0][0] < now_s:
             self._messages.popleft()
         if self._messages:

@@ -168,9 +168,15 @@ class Loop:
         p = self.parts
         if not p.start.done:
             p.start.update(self.frame_index, now_ns)
-            p.hud.loading = None if p.start.done else (p.start.made, p.start.total)
+        p.hud.loading = self._loading()
         p.manager.update(events, p.interaction.head, self.frame_index, now_ns, asks=p.start.done)
         p.reshape.update(p.interaction.two_handed)
+
+    def _loading(self) -> tuple[str, ...]:
+        start = self.parts.start
+        if self.parts.generator.figures.loading:
+            return ("The networks are loading",)
+        return () if start.done else ("The networks are making this world", f"{start.made} of {start.total}")
 
     def _draw(self, scene: SceneArrays, snapshot: InputSnapshot, now_ns: int) -> None:
         p = self.parts

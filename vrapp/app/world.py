@@ -183,7 +183,7 @@ class World:
             parts.start.complete(_tell_progress)
         if parts.start.done:  # nobody waits for a frame yet: all of it, so that the first picture is complete
             parts.renderer.arena.pump(1 << 40)
-        while not (parts.start.done or self._ended()):
+        while not ((parts.start.done and not parts.generator.figures.loading) or self._ended()):
             self._frame(began)
         self.populated_s = time.perf_counter() - began
         self.set_generator(self.options.generator)

@@ -70,6 +70,7 @@ class GeneratorFigures:
     """Counters for the panel and ``--stats``."""
 
     device: str = "none"
+    loading: bool = False  # in this very process, which can hold up frames: a visit begins afterwards
     stopped: str = ""  # why nothing new will ever come, a sentence; empty while something may
     requested: int = 0
     ready: int = 0

@@ -12,8 +12,9 @@ not defined by the data.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -51,10 +52,38 @@ class MeshLevel:
         """Bytes of vertices and indices."""
         return self.vertex_count * VERTEX_DTYPE.itemsize + self.triangles * 3 * INDEX_BYTES
 
-    def write_to(self, vertex_buffer: Any, vertex_at: int, index_buffer: Any, index_at: int) -> None:
-        """Put the level into two GL buffers, at these bytes. Generators whose meshes lie elsewhere have their own."""
-        vertex_buffer.write(np.ascontiguousarray(self.vertices, VERTEX_DTYPE), offset=vertex_at)
-        index_buffer.write(np.ascontiguousarray(self.indices, np.uint32), offset=index_at)
+    @property
+    def writer(self) -> LevelWriter:
+        """What puts it into GL buffers. Generators whose meshes lie elsewhere have their own."""
+        return HOST_WRITER
+
+
+class Placed(NamedTuple):
+    """A level, and the bytes at which its vertices and its indices begin in their buffers."""
+
+    level: MeshLevel
+    vertices_at: int
+    indices_at: int
+
+
+class LevelWriter(Protocol):
+    """Puts levels into two GL buffers (moderngl.Buffer). On the GL thread."""
+
+    def write(self, placed: Sequence[Placed], vertices: Any, indices: Any) -> None:
+        """All of a frame at once."""
+
+
+class HostWriter:
+    """Out of main memory."""
+
+    def write(self, placed: Sequence[Placed], vertices: Any, indices: Any) -> None:
+        """See ``LevelWriter``."""
+        for level, vertices_at, indices_at in placed:
+            vertices.write(np.ascontiguousarray(level.vertices, VERTEX_DTYPE), offset=vertices_at)
+            indices.write(np.ascontiguousarray(level.indices, np.uint32), offset=indices_at)
+
+
+HOST_WRITER = HostWriter()
 
 
 @dataclass(frozen=True)

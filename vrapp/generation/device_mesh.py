@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -9,14 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vrapp.core.mesh import VERTEX_DTYPE, MeshLevel
+from vrapp.core.mesh import VERTEX_DTYPE, MeshLevel, Placed
 
 
 class Copier(Protocol):
-    """Puts a tensor's bytes into a GL buffer. On the GL thread."""
+    """A ``core.mesh.LevelWriter`` that copies on the device, where the device shares memory with OpenGL."""
 
-    def copy(self, source: Tensor, buffer: Any, at: int) -> None:
-        """All of ``source``, a contiguous tensor, to ``buffer`` (moderngl.Buffer) from byte ``at`` on."""
+    @property
+    def shares(self) -> bool:
+        """Whether it does. Where it does so no more, what ``write`` is still given goes through main memory."""
+
+    def write(self, placed: Sequence[Placed], vertices: Any, indices: Any) -> None:
+        """Of ``DeviceLevel``s."""
 
     def close(self) -> None:
         """Forget what was registered."""
@@ -29,42 +34,42 @@ class DeviceLevel(MeshLevel):
     to ask waits for the device.
     """
 
-    _packed: Tensor
-    _triangles: Tensor
+    packed: Tensor
+    triangles3: Tensor
     _copier: Copier
 
     def __init__(self, packed: Tensor, triangles3: Tensor, copier: Copier) -> None:
-        vars(self).update(_packed=packed, _triangles=triangles3, _copier=copier)  # the base is frozen
+        vars(self).update(packed=packed, triangles3=triangles3, _copier=copier)  # the base is frozen
 
     @property
     def vertex_count(self) -> int:
         """Number of vertices."""
-        return len(self._packed)
+        return len(self.packed)
 
     @property
     def triangles(self) -> int:
         """Number of triangles."""
-        return len(self._triangles)
+        return len(self.triangles3)
 
     @cached_property
     def vertices(self) -> np.ndarray:
         """(V,) of VERTEX_DTYPE."""
-        packed: np.ndarray = on_host(self._packed).reshape(-1).view(VERTEX_DTYPE)
+        packed: np.ndarray = _on_host(self.packed).reshape(-1).view(VERTEX_DTYPE)
         return packed
 
     @cached_property
     def indices(self) -> np.ndarray:
         """(3·T,) uint32."""
-        triangles: np.ndarray = on_host(self._triangles).reshape(-1).view(np.uint32)
+        triangles: np.ndarray = _on_host(self.triangles3).reshape(-1).view(np.uint32)
         return triangles
 
-    def write_to(self, vertex_buffer: Any, vertex_at: int, index_buffer: Any, index_at: int) -> None:
-        """On the device, where it shares memory with OpenGL."""
-        self._copier.copy(self._packed, vertex_buffer, vertex_at)
-        self._copier.copy(self._triangles, index_buffer, index_at)
+    @property
+    def writer(self) -> Copier:
+        """On the device."""
+        return self._copier
 
 
-def on_host(tensor: Tensor) -> np.ndarray:
+def _on_host(tensor: Tensor) -> np.ndarray:
     """A copy; waits for every stream, as the tensor was made on another than the current one."""
     if tensor.is_cuda:
         torch.cuda.synchronize(tensor.device)

@@ -236,8 +236,9 @@ class DeviceGenerator:
         for slot in [slot for slot in self._staged if self._shaper.poll(slot)]:
             wanted = self._staged[slot]
             mesh = self._shaper.take(slot, self._limits_of(wanted), wanted.request.levels)
-            del self._staged[slot]
-            self._tell(wanted, mesh)
+            if mesh is not None:
+                del self._staged[slot]
+                self._tell(wanted, mesh)
 
     def _tell(self, wanted: _Wanted, mesh: Mesh | Reason) -> None:
         request_id = wanted.request.request_id

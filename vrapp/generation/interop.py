@@ -1,24 +1,26 @@
-"""From the GPU that computes to the GPU that draws: CUDA–OpenGL interoperability, or a copy through main memory.
+"""From the GPU that computes to the GPU that draws: CUDA–OpenGL interoperability.
 
-The CUDA way needs ``cuda-python`` (the extra ``cuda``), and one GPU with one driver for both. Where it cannot work
-the copy goes through main memory, and one line tells why.
+It needs ``cuda-python`` (the extra ``cuda``), and one GPU with one driver for both. Where it cannot work meshes come
+through main memory (``shaping``), and one line tells why.
 
 Source: CUDA Runtime API 13, "OpenGL Interoperability".
 """
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import platform
+from collections.abc import Sequence
 from typing import Any
 
 import moderngl
-import numpy as np
 import torch
 from torch import Tensor
 
-from vrapp.generation.device_mesh import Copier, on_host
+from vrapp.core.mesh import HOST_WRITER, Placed
+from vrapp.generation.device_mesh import DeviceLevel
 
 _PROBE_BYTES = 256
 _OLD_DRIVER = 35  # cudaErrorInsufficientDriver
@@ -31,19 +33,27 @@ class InteropUnavailable(Exception):
     """Why memory cannot be shared, as the end of a sentence."""
 
 
-class HostCopier:
-    """Through main memory: waits for the device, a millisecond or less for an object."""
+class CopyStream:
+    """A CUDA stream for copies alone: OpenGL's picture, which they wait for, then holds up no slice of work."""
 
-    def copy(self, source: Tensor, buffer: Any, at: int) -> None:
-        """See ``device_mesh.Copier``."""
-        buffer.write(np.ascontiguousarray(on_host(source)).reshape(-1).view(np.uint8), offset=at)
+    def __init__(self, makes: torch.cuda.Stream) -> None:
+        self._makes = makes  # the stream that tensors are made on
+        self._copies = torch.cuda.Stream(makes.device)  # type: ignore[no-untyped-call]
 
-    def close(self) -> None:
-        """Nothing was registered."""
+    @property
+    def handle(self) -> int:
+        """CUDA's own name for it."""
+        return int(self._copies.cuda_stream)
+
+    def follow(self, sources: Sequence[Tensor]) -> None:
+        """What comes next waits until ``sources`` are made, and their memory is given to nobody before it is done."""
+        self._copies.wait_stream(self._makes)
+        for source in sources:
+            source.record_stream(self._copies)
 
 
 class CudaCopier:
-    """On the device. ``runtime``: ``cuda.bindings.runtime``; ``stream``: the CUDA stream that made the tensors.
+    """On the device. ``runtime``: ``cuda.bindings.runtime``.
 
     A buffer is registered when it is first written to, and let go of when it is found to be deleted (the arena's
     buffers are replaced when they grow). It is registered without flags: to discard what it held would lose all
@@ -51,40 +61,49 @@ class CudaCopier:
     one line tells why, and everything goes through main memory from then on.
     """
 
-    def __init__(self, runtime: Any, stream: int) -> None:
+    def __init__(self, runtime: Any, stream: CopyStream) -> None:
         self._runtime, self._stream = runtime, stream
-        self._instead: HostCopier | None = None
+        self.shares = True
         self._registered: dict[int, tuple[Any, Any]] = {}  # id of the buffer → the buffer, its resource
 
-    def copy(self, source: Tensor, buffer: Any, at: int) -> None:
+    def write(self, placed: Sequence[Placed], vertices: Any, indices: Any) -> None:
         """See ``device_mesh.Copier``. Never raises InteropUnavailable."""
-        if self._instead is None:
+        if self.shares:
+            copies = []
+            for level, vertices_at, indices_at in placed:
+                assert isinstance(level, DeviceLevel)
+                copies += [(level.packed, vertices, vertices_at), (level.triangles3, indices, indices_at)]
             try:
-                self.share(source, buffer, at)
+                self.share(copies)
                 return
             except InteropUnavailable as e:
                 log.warning("Meshes go from CUDA to OpenGL through main memory from now on: %s.", e)
                 self.close()
-                self._instead = HostCopier()
-        self._instead.copy(source, buffer, at)
+                self.shares = False
+        HOST_WRITER.write(placed, vertices, indices)  # these few wait for the device; later ones come by themselves
 
-    def share(self, source: Tensor, buffer: Any, at: int) -> None:
-        """Enqueued in the stream's order; OpenGL's later use of the buffer waits for it by itself.
+    def share(self, copies: Sequence[tuple[Tensor, Any, int]]) -> None:
+        """Each tensor's bytes to a buffer, from a byte on, all buffers mapped at once.
 
-        ``source`` was allocated on that stream, so its memory is given to nobody before the copy is done. Raises
-        InteropUnavailable.
+        Enqueued; OpenGL's later use of the buffers waits for it by itself. Raises InteropUnavailable.
         """
-        rt, resource = self._runtime, self._resource(buffer)
-        _checked(rt.cudaGraphicsMapResources(1, resource, self._stream))
+        rt, stream = self._runtime, self._stream.handle
+        buffers = list({id(buffer): buffer for _, buffer, _ in copies}.values())
+        resources = {id(buffer): self._resource(buffer) for buffer in buffers}
+        handles = (ctypes.c_void_p * len(resources))(*(int(resource) for resource in resources.values()))
+        self._stream.follow([source for source, _, _ in copies])
+        _checked(rt.cudaGraphicsMapResources(len(handles), ctypes.addressof(handles), stream))
         try:
-            address, size = _checked(rt.cudaGraphicsResourceGetMappedPointer(resource))
-            count = source.numel() * source.element_size()
-            if at + count > size:
-                raise ValueError(f"{count} bytes at {at} do not fit into a buffer of {size}.")
+            mapped = {key: _checked(rt.cudaGraphicsResourceGetMappedPointer(r)) for key, r in resources.items()}
             kind = rt.cudaMemcpyKind.cudaMemcpyDeviceToDevice
-            _checked(rt.cudaMemcpyAsync(int(address) + at, source.data_ptr(), count, kind, self._stream))
+            for source, buffer, at in copies:
+                address, size = mapped[id(buffer)]
+                count = source.numel() * source.element_size()
+                if at + count > size:
+                    raise ValueError(f"{count} bytes at {at} do not fit into a buffer of {size}.")
+                _checked(rt.cudaMemcpyAsync(int(address) + at, source.data_ptr(), count, kind, stream))
         finally:
-            _checked(rt.cudaGraphicsUnmapResources(1, resource, self._stream))
+            _checked(rt.cudaGraphicsUnmapResources(len(handles), ctypes.addressof(handles), stream))
 
     def close(self) -> None:
         """Before the buffers are deleted, if possible."""
@@ -122,16 +141,16 @@ def _checked(answer: tuple[Any, ...]) -> tuple[Any, ...]:
     raise InteropUnavailable(f"CUDA answers {name}")
 
 
-def open_copier(ctx: Any, stream: int, runtime: Any = None) -> Copier:
-    """The quickest way into ``ctx``'s buffers that works, tried out with one of them. On the GL thread.
+def open_copier(ctx: Any, stream: CopyStream, runtime: Any = None) -> CudaCopier | None:
+    """The way on the device into ``ctx``'s buffers, tried out with one of them. On the GL thread.
 
-    ``runtime`` is given by tests. Raises nothing: what fails is told in one line, and copied through main memory.
+    ``runtime`` is given by tests. None, and one line that tells why, where meshes have to go through main memory.
     """
     try:
         return _tried(ctx, stream, _runtime() if runtime is None else runtime)
     except InteropUnavailable as e:
         log.info("Meshes go from CUDA to OpenGL through main memory: %s.", e)
-        return HostCopier()
+        return None
 
 
 def _runtime() -> Any:
@@ -146,7 +165,7 @@ def _runtime() -> Any:
     return runtime
 
 
-def _tried(ctx: Any, stream: int, runtime: Any) -> CudaCopier:
+def _tried(ctx: Any, stream: CopyStream, runtime: Any) -> CudaCopier:
     """A copier that has put known bytes into a buffer of ``ctx``. Raises InteropUnavailable."""
     count, *_ = _checked(runtime.cudaGLGetDevices(8, runtime.cudaGLDeviceList.cudaGLDeviceListAll))
     if int(count) == 0:
@@ -158,7 +177,7 @@ def _tried(ctx: Any, stream: int, runtime: Any) -> CudaCopier:
         probe = torch.arange(_PROBE_BYTES, dtype=torch.uint8, device="cuda" if on_gpu else "cpu")
         if on_gpu:
             torch.cuda.synchronize()
-        copier.share(probe, buffer, _PROBE_BYTES)
+        copier.share([(probe, buffer, _PROBE_BYTES)])
         if buffer.read(_PROBE_BYTES, offset=_PROBE_BYTES) != bytes(range(_PROBE_BYTES)):
             raise InteropUnavailable("what CUDA writes does not arrive in OpenGL")
     finally:

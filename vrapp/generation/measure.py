@@ -19,7 +19,7 @@ from vrapp.core.mesh import LATENT_SHAPE, LEVELS, Mesh
 from vrapp.generation.gate import GateLimits, Reason
 from vrapp.generation.maker import ObjectMaker
 from vrapp.generation.onednn import with_onednn
-from vrapp.generation.opening import cuda_shaper
+from vrapp.generation.opening import connect, cuda_shaper
 from vrapp.generation.shaping import Shaper
 from vrapp.generation.weights import load_weights
 
@@ -41,7 +41,10 @@ class Pipelines:
         self._maker = ObjectMaker(model, torch.device("cpu"))
         self._plain = copy.deepcopy(model.vae).to(self.device)
         self._quick = with_onednn(self._plain) if self.device.type == "cpu" else self._plain
-        self._shaper = cuda_shaper(model, ctx) if self.device.type == "cuda" else None
+        self._shaper: Shaper | None = None
+        if self.device.type == "cuda":
+            self._shaper, lane = cuda_shaper(model)
+            connect(self._shaper, lane, ctx)
 
     def drawn(self, count: int, seed: int) -> list[GeneratedObject]:
         """``count`` objects that the gate lets through, of random categories: latents to measure with."""
@@ -94,14 +97,11 @@ class Pipelines:
         """Also on the device: its last bits are others, and the gate has limits."""
         if self._shaper is None:
             return True
-        slot = self._begun(self._shaper, drawn)
-        self._shaper.wait(slot)
-        return isinstance(self._shaper.take(slot, self._limits[drawn.category]), Mesh)
+        return isinstance(self._shaper.taken(self._begun(self._shaper, drawn), self._limits[drawn.category]), Mesh)
 
     def _taken(self, shaper: Shaper, slot: int, drawn: GeneratedObject) -> Mesh:
         """Wait for it."""
-        shaper.wait(slot)
-        return _passed(shaper.take(slot, self._limits[drawn.category]))
+        return _passed(shaper.taken(slot, self._limits[drawn.category]))
 
     @torch.inference_mode()
     def otherwise(self, latent: np.ndarray, *, quick: bool = False) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vrapp.core.mesh import LATENT_DIM, LATENT_SHAPE, LEVELS, VERTEX_DTYPE, Mesh, MeshLevel
+from vrapp.core.mesh import INDEX_BYTES, LATENT_DIM, LATENT_SHAPE, LEVELS, VERTEX_DTYPE, Mesh, MeshLevel
 from vrapp.generation import tidying
 from vrapp.generation.device import FIXED_CAPACITIES, Decoder, decoded
 from vrapp.generation.device_mesh import Copier, DeviceLevel
@@ -51,6 +51,8 @@ class _Slot:
     triangles: tuple[Tensor, ...]
     record: Tensor  # (RECORD_DTYPE.itemsize,) uint8 in host memory
     end: Mark | None = None  # None: free
+    on_host: Tensor | None = None  # uint8, room for all levels; made when first needed
+    fetched: dict[int, tuple[int, int]] | None = None  # vertices and triangles of the levels that are coming there
 
 
 class Shaper:
@@ -60,10 +62,11 @@ class Shaper:
     """
 
     def __init__(
-        self, decoder: Decoder, lane: Lane, copier: Copier, capacities: Sequence[Capacity] = FIXED_CAPACITIES,
+        self, decoder: Decoder, lane: Lane, capacities: Sequence[Capacity] = FIXED_CAPACITIES,
         critic: Critic | None = None,
     ) -> None:  # fmt: skip
-        self._decoder, self._lane, self._copier, self._critic = decoder, lane, copier, critic
+        self.copier: Copier | None = None  # into OpenGL's buffers; without, meshes come to main memory
+        self._decoder, self._lane, self._critic = decoder, lane, critic
         self._capacities = tuple(capacities)
         device = lane.device
         # One for each shape that may be on its way: the device reads it in its own time.
@@ -145,35 +148,68 @@ class Shaper:
         if end is not None:
             end.wait()
 
-    def take(self, slot: int, limits: GateLimits, levels: int = LEVELS) -> Mesh | Reason:
+    def take(self, slot: int, limits: GateLimits, levels: int = LEVELS) -> Mesh | Reason | None:
         """The mesh in ``slot`` (``poll`` said so) at its finest ``levels``, or why it may not be shown.
 
-        The slot is free afterwards: the mesh has memory of its own, of the size that it needs.
+        None: it is on its way to main memory, and ``poll`` tells when to ask again. Else the slot is free afterwards:
+        the mesh has memory of its own, of the size that it needs.
         """
         staged = self._slots[slot]
         record = staged.record.numpy().view(RECORD_DTYPE)[0].copy()
-        staged.end = None
+        if staged.fetched is not None:
+            found = _unpacked(staged)
+            staged.end = staged.fetched = None
+            return _mesh(found, record, levels)
         wrong = judge_record(record, limits)
         if wrong is not None:
+            staged.end = None
             return wrong
-        made: list[MeshLevel] = []
+        counts = {level: (v, t) for level, (v, t) in enumerate(record["counts"][:levels, :2].tolist()) if v}
+        if self.copier is None or not self.copier.shares:
+            self._fetch(staged, counts)
+            return None
+        made: dict[int, MeshLevel] = {}
+        copier = self.copier
 
         def copy_out() -> None:
-            for level in range(levels):
-                vertices, triangles = record["counts"][level, :2].tolist()
-                if not vertices:  # too thin for this level: show the finer one
-                    made.append(made[-1])
-                    continue
+            for level, (vertices, triangles) in counts.items():
                 packed = staged.vertices[level][:vertices].clone()
-                made.append(DeviceLevel(packed, staged.triangles[level][:triangles].clone(), self._copier))
+                made[level] = DeviceLevel(packed, staged.triangles[level][:triangles].clone(), copier)
 
         self._lane.run(copy_out)
-        hull = np.unique(record["hull"], axis=0)
-        return Mesh(tuple(made), record["box"].copy(), np.ascontiguousarray(hull), record["tops"].copy())
+        staged.end = None
+        return _mesh(made, record, levels)
+
+    def taken(self, slot: int, limits: GateLimits, levels: int = LEVELS) -> Mesh | Reason:
+        """``take``, waiting for it: for benches."""
+        found = None
+        while found is None:
+            self.wait(slot)
+            found = self.take(slot, limits, levels)
+        return found
 
     def close(self) -> None:
         """Let go of OpenGL's buffers, before they are deleted."""
-        self._copier.close()
+        if self.copier is not None:
+            self.copier.close()
+
+    def _fetch(self, staged: _Slot, counts: dict[int, tuple[int, int]]) -> None:
+        """Have the levels copied to the slot's part of main memory, one after the other; ``end`` tells when."""
+        if staged.on_host is None:
+            room = sum(part.numel() * part.element_size() for part in (*staged.vertices, *staged.triangles))
+            staged.on_host = self._lane.host_buffer(room)
+        host = staged.on_host
+
+        def copy() -> None:
+            at = 0
+            for level, (vertices, triangles) in counts.items():
+                for part in (staged.vertices[level][:vertices], staged.triangles[level][:triangles]):
+                    raw = part.view(-1).view(torch.uint8)
+                    host[at : at + len(raw)].copy_(raw, non_blocking=True)
+                    at += len(raw)
+
+        self._lane.run(copy)
+        staged.fetched, staged.end = counts, self._lane.mark()
 
     # The slices.
 
@@ -232,6 +268,26 @@ class Shaper:
         self._lane.run(copy)
         slot.end = self._lane.mark()
         return number
+
+
+def _unpacked(staged: _Slot) -> dict[int, MeshLevel]:
+    """The levels that have come to main memory, in memory of their own."""
+    assert staged.on_host is not None
+    assert staged.fetched is not None
+    raw, at, found = staged.on_host.numpy(), 0, {}
+    for level, (vertices, triangles) in staged.fetched.items():
+        between = at + vertices * VERTEX_DTYPE.itemsize
+        end = between + triangles * 3 * INDEX_BYTES
+        found[level] = MeshLevel(raw[at:between].copy().view(VERTEX_DTYPE), raw[between:end].copy().view(np.uint32))
+        at = end
+    return found
+
+
+def _mesh(found: dict[int, MeshLevel], record: np.void, levels: int) -> Mesh:
+    """Of the levels that there are: for one that the object is too thin for, the finer one is shown."""
+    shown = [found[max(finer for finer in found if finer <= level)] for level in range(levels)]
+    hull = np.unique(record["hull"], axis=0)
+    return Mesh(tuple(shown), record["box"].copy(), np.ascontiguousarray(hull), record["tops"].copy())
 
 
 def judge_record(record: np.void, limits: GateLimits) -> Reason | None:

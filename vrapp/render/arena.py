@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from vrapp.core.mesh import INDEX_BYTES, LEVELS, VERTEX_DTYPE, Mesh, MeshLevel
+from vrapp.core.mesh import INDEX_BYTES, LEVELS, VERTEX_DTYPE, LevelWriter, Mesh, MeshLevel, Placed
 from vrapp.render.page_pool import GraphicsMemoryFull, PagePool, page_items
 
 FRAMES_IN_FLIGHT = 3
@@ -110,7 +111,7 @@ class MeshArena:
         while self._leaving and self._leaving[0][0] <= self._frame:
             self._give_back(self._leaving.popleft()[1])
             self._try_again = self._frame
-        sent = 0
+        sent, placed = 0, []
         while self._queue and self._frame >= self._try_again:
             upload = self._queue[0]
             if upload.cancelled:
@@ -120,12 +121,15 @@ class MeshArena:
             size = level.nbytes
             if sent and sent + size > budget_bytes:
                 break
-            if not self._send(upload, level):
+            place = self._place(upload, level)
+            if place is None:
                 break
+            placed.append(place)
             sent += size
             if upload.done == len(upload.levels):
                 self._queue.popleft()
                 self._finish(upload)
+        self._write(placed)  # now that the buffers have grown as far as they have to
         self.is_full &= bool(self._queue)
         return sent
 
@@ -197,8 +201,8 @@ class MeshArena:
         else:
             self._queue.append(upload)
 
-    def _send(self, upload: _Upload, level: MeshLevel) -> bool:
-        """False where there is no memory for it."""
+    def _place(self, upload: _Upload, level: MeshLevel) -> Placed | None:
+        """Where it will lie; None where there is no memory for it."""
         vertices, indices = level.vertex_count, 3 * level.triangles
         try:
             base, first = self._take(vertices, indices)
@@ -207,14 +211,19 @@ class MeshArena:
                 log.warning("The graphics card's memory is full: %s. What interests you least gives way.", e)
             self.is_full = self._told_full = True
             self._try_again = self._frame + _TRY_AGAIN_FRAMES
-            return False
+            return None
         self.is_full = False
-        if indices:
-            places = base * VERTEX_DTYPE.itemsize, first * INDEX_BYTES
-            level.write_to(self._vertices.buffer, places[0], self._indices.buffer, places[1])
         upload.rows[upload.done] = (first, indices, base, vertices)
         upload.done += 1
-        return True
+        return Placed(level, base * VERTEX_DTYPE.itemsize, first * INDEX_BYTES)
+
+    def _write(self, placed: Sequence[Placed]) -> None:
+        by_writer: dict[LevelWriter, list[Placed]] = {}
+        for place in placed:
+            if place.level.triangles:
+                by_writer.setdefault(place.level.writer, []).append(place)
+        for writer, its_own in by_writer.items():
+            writer.write(its_own, self._vertices.buffer, self._indices.buffer)
 
     def _take(self, vertices: int, indices: int) -> tuple[int, int]:
         """Where each run begins: both of them, or none. Raises GraphicsMemoryFull."""
