@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 from collections import deque
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ if TYPE_CHECKING:  # neither is imported by a run that does not use it
 log = logging.getLogger(__name__)
 
 UPLOAD_BYTES = 2 << 20  # of meshes a frame: about one object at all its levels
+PHYSICS_SHARE = 0.25  # of a frame's period
 TIDY_FRAMES = 240
 #: After these, what is ready in the bank no longer fits the preference best.
 STRONG = frozenset({Act.KEEP, Act.DISMISS, Act.MORE})
@@ -75,6 +77,7 @@ class Loop:
     def __init__(self, parts: Parts, virtual_time: bool = False) -> None:
         self.parts = parts
         self.timers = FrameTimers(virtual=virtual_time)
+        self._virtual_time = virtual_time
         self.frame_index = 0
         self.quit_asked = False
         self.snapshot = InputSnapshot(0)
@@ -105,7 +108,7 @@ class Loop:
                 self._adapt(self._unheard.popleft())
                 timers.stage(ADAPT)
             self._unheard.extend(events)
-            p.physics.update(scene, events, p.interaction.carried, dt_s)
+            p.physics.update(scene, events, p.interaction.carried, dt_s, self._physics_s(timing))
             timers.stage(PHYSICS)
             self._update_scene(events, now_ns)
             timers.stage(SCENE)
@@ -132,6 +135,10 @@ class Loop:
         self.frame_index += 1
         self._tidy_memory()
         timers.end(gl_s, timing)
+
+    def _physics_s(self, timing: FrameTiming) -> float:
+        """What steps may take. Under a fixed clock no matter how long: a run has to repeat exactly."""
+        return math.inf if self._virtual_time else PHYSICS_SHARE * timing.period_ns / 1e9
 
     def _follow_menu(self, snapshot: InputSnapshot, timing: FrameTiming) -> None:
         """What the user does at the menu, before the world sees the same hands."""

@@ -20,6 +20,7 @@ from vrapp.physics.hull import MAX_LARGEST, MAX_POLYGON_VERTICES, MAX_POLYGONS, 
 DENSITY_KG_M3 = 180.0  # of the hull, which is mostly air
 _MASS_KG = (0.15, 80.0)
 _PARKED_M = -1000.0
+MAX_M_S, MAX_RAD_S = 15.0, 25.0
 _TURN_DAMPING = 1.2  # 1/s
 _GROUND, _MOVING, _FIXED = 1, 2, 4
 
@@ -211,3 +212,12 @@ def _compile(moving: int, fixed: int) -> mujoco.MjModel:
     m.body_ipos[1:], m.body_iquat[1:], m.body_sameframe[:] = 0, [1, 0, 0, 0], 0
     m.mesh_graphadr[:] = -1  # at most 48 vertices: looking through all of them is as quick as the graph
     return m
+
+
+def limited(velocity: Sequence[float]) -> list[float]:
+    """A velocity (6,) as in qvel, with the linear and the angular speed held within bounds."""
+    within: list[float] = []
+    for part, most in ((velocity[:3], MAX_M_S), (velocity[3:], MAX_RAD_S)):
+        share = min(1.0, most / max(math.hypot(*part), 1e-9))
+        within += [x * share for x in part]
+    return within

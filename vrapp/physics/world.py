@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,14 +16,14 @@ from vrapp.core.mesh import Mesh
 from vrapp.core.pose import Pose
 from vrapp.core.scene import ObjectState, SceneArrays, handle_of, slot_of
 from vrapp.physics.hull import Hull, box_hull, hull_of
+from vrapp.physics.moving import Motion, Moving
 from vrapp.physics.neighbours import Neighbourhood, resting_on
-from vrapp.physics.pool import BodyPool
+from vrapp.physics.pool import MAX_M_S, MAX_RAD_S, BodyPool, limited
 
 SUBSTEP_S = 1 / 150
 LONGEST_FRAME_S = 0.1  # a longer frame slows the world down rather than the world the frame
 _STILL_M_S, _STILL_RAD_S, _STILL_S = 0.06, 0.25, 0.3
 _LIFE_S = 12.0  # whatever has not come to rest by then is stopped
-_MAX_M_S, _MAX_RAD_S = 15.0, 25.0
 _RELEASE_RAD_S = 12.0
 _WORLD_M = 1000.0
 _UPRIGHT, _QUITE_UPRIGHT = 0.985, 0.998  # cosines of 10° and 4°: what gets up goes on past the angle it began at
@@ -34,34 +33,6 @@ _EFFORT_S = 3.0  # so long something tries to get up: half a turn takes 1.3 s, a
 _RIGHTING_RAD_S = 2.5  # how fast it gets up
 _SHRINKING = bytes((ObjectState.SHRINKING,))  # of SceneArrays.state
 _LIGHT_KG, _MOVABLE_KG, _KG_M3 = 4.0, 60.0, 120.0
-
-
-@dataclass
-class _Moving:
-    """An object that has a moving body. ``last``: the pose of what is held, a frame ago."""
-
-    handle: int
-    body: int
-    held: bool
-    last: Pose
-    size: float  # that its body has
-    age_s: float = 0.0
-    still_s: float = 0.0
-    turned: bool = False  # a torque is on it
-    effort_s: float = 0.0  # how long it has been getting up
-
-    @property
-    def slot(self) -> int:
-        return self.handle & 0xFFFFFFFF
-
-
-class _Motion(NamedTuple):
-    """Of one held body in one frame: its inertial frame (xyzw) from where to where, and ``velocity`` as in qvel."""
-
-    body: int
-    start: tuple[floats.Vector, floats.Quaternion]
-    end: tuple[floats.Vector, floats.Quaternion]
-    velocity: Sequence[float]
 
 
 class PhysicsWorld:
@@ -74,7 +45,7 @@ class PhysicsWorld:
 
     def __init__(self, moving: int = 16, fixed: int = 24, few: tuple[int, int] = (4, 12)) -> None:
         self._small, self._large = BodyPool(*few), BodyPool(moving, fixed)
-        self._moving: dict[int, _Moving] = {}  # by handle
+        self._moving: dict[int, Moving] = {}  # by handle
         self._around = Neighbourhood()
         self._fixed: dict[int, int] = {}  # handle → fixed body
         self._enter(self._small)
@@ -112,8 +83,14 @@ class PhysicsWorld:
         points = maths.rotate(arrays.orientation[slot], self._supports[handle_of(arrays, slot)])
         return float(points[:, 1].min()) * float(arrays.size[slot]) + float(arrays.position[slot, 1])
 
-    def update(self, arrays: SceneArrays, events: Sequence[Event], carried: Mapping[int, Pose], dt_s: float) -> None:
-        """One frame. ``carried``: world pose of what is in a hand, by handle; events RELEASE and THROW let go."""
+    def update(
+        self, arrays: SceneArrays, events: Sequence[Event], carried: Mapping[int, Pose], dt_s: float,
+        budget_s: float = math.inf,
+    ) -> None:  # fmt: skip
+        """One frame. ``carried``: world pose of what is in a hand, by handle; events RELEASE and THROW let go.
+
+        ``budget_s``: where steps have taken so long, what is loose goes on in the next frame, more slowly than time.
+        """
         idle = self._pool is self._small and not (carried or self._moving or self._reshaped)
         if idle and _SHRINKING not in arrays.state.tobytes():  # as in many frames; numpy would take three times as long
             return
@@ -135,12 +112,8 @@ class PhysicsWorld:
         loose = any(not moving.held for moving in self._moving.values())
         steps = max(1, round(dt_s / SUBSTEP_S)) if loose else 1
         motions = self._motions(carried, dt_s)
-        sound = True
-        for i in range(steps):
-            if motions:
-                self._carry(motions, (i + 1) / steps)
-            if loose and sound:  # what is held goes where the hands go
-                sound = self._pool.step(dt_s / steps)
+        sound, share = self._step(motions, steps, dt_s, loose, time.perf_counter() + budget_s)
+        dt_s *= share
         for moving in list(self._moving.values()):
             if moving.held:
                 pose = moving.last = carried[moving.handle]
@@ -149,6 +122,18 @@ class PhysicsWorld:
                 self._write_back(arrays, moving, dt_s)
             else:
                 self._stand_up(arrays, moving.slot, moving.handle)
+
+    def _step(self, motions: list[Motion], steps: int, dt_s: float, loose: bool, ends_s: float) -> tuple[bool, float]:
+        """Whether MuJoCo is still sound, and the share of ``dt_s`` that there was time for."""
+        sound, done = True, 0
+        while done < steps and (done == 0 or time.perf_counter() < ends_s):
+            done += 1
+            self._carry(motions, done / steps)
+            if loose and sound:
+                sound = self._pool.step(dt_s / steps)
+        if done < steps:
+            self._carry(motions, 1.0)  # what is held goes where the hands go
+        return sound, done / steps
 
     # In and out of the pool.
 
@@ -185,7 +170,7 @@ class PhysicsWorld:
         body = heappop(self._free_moving)
         pose = Pose(arrays.position[slot].copy(), arrays.orientation[slot].copy())
         self._put(body, arrays, slot)
-        self._moving[handle] = _Moving(handle, body, held, pose, float(arrays.size[slot]))
+        self._moving[handle] = Moving(handle, body, held, pose, float(arrays.size[slot]))
         arrays.state[slot] = ObjectState.HELD if held else ObjectState.FLYING
 
     def _refit(self, arrays: SceneArrays) -> None:
@@ -249,9 +234,9 @@ class PhysicsWorld:
             linear = np.zeros(3) if not told or told[-1] is None else np.nan_to_num(np.asarray(told[-1], float))
             spin = self._pool.qvel[moving.body, 3:]  # in the body's own frame, as the last carry left it
             keep = _RELEASE_RAD_S / max(float(np.linalg.norm(spin)), _RELEASE_RAD_S) if linear.any() else 0.0
-            self._pool.qvel[moving.body] = _limited([*linear.tolist(), *(spin * keep).tolist()])
+            self._pool.qvel[moving.body] = limited([*linear.tolist(), *(spin * keep).tolist()])
 
-    def _motions(self, carried: Mapping[int, Pose], dt_s: float) -> list[_Motion]:
+    def _motions(self, carried: Mapping[int, Pose], dt_s: float) -> list[Motion]:
         """How each held body moves this frame: from where it was to where the hand has it, as fast as the hand."""
         motions = []
         for moving in self._moving.values():
@@ -261,11 +246,11 @@ class PhysicsWorld:
                     for pose in (moving.last, carried[moving.handle])
                 )
                 linear = [(b - a) / dt_s for a, b in zip(start[0], end[0], strict=True)]
-                velocity = _limited([*linear, *floats.spin(start[1], end[1], dt_s)])
-                motions.append(_Motion(moving.body, start, end, velocity))
+                velocity = limited([*linear, *floats.spin(start[1], end[1], dt_s)])
+                motions.append(Motion(moving.body, start, end, velocity))
         return motions
 
-    def _carry(self, motions: list[_Motion], share: float) -> None:
+    def _carry(self, motions: list[Motion], share: float) -> None:
         """Put what is held a share of the way along."""
         for m in motions:
             at = [a + (b - a) * share for a, b in zip(m.start[0], m.end[0], strict=True)]
@@ -304,7 +289,7 @@ class PhysicsWorld:
         still = {handle_of(arrays, s): s for s in first if int(arrays.state[s]) == ObjectState.RESTING}
         self._fix(still, arrays, len(soon) + _FIXED_AHEAD)
 
-    def _movable(self, arrays: SceneArrays, slot: int, by: _Moving) -> bool:
+    def _movable(self, arrays: SceneArrays, slot: int, by: Moving) -> bool:
         """Is a still object light enough to give way?"""
         (a, b, c), (d, e, f) = arrays.box[slot].tolist()
         mass_kg: float = _KG_M3 * (d - a) * (e - b) * (f - c) * float(arrays.size[slot]) ** 3
@@ -351,7 +336,7 @@ class PhysicsWorld:
                 m.turned = False
                 self._pool.turn(m.body, (0.0, 0.0, 0.0), 0.0)
 
-    def _get_up(self, arrays: SceneArrays, moving: _Moving, axes: Sequence[floats.Vector]) -> None:
+    def _get_up(self, arrays: SceneArrays, moving: Moving, axes: Sequence[floats.Vector]) -> None:
         """Turn an object, whose axes these are, towards upright."""
         x, y, z = axes[1]
         length = math.hypot(x, z)
@@ -364,7 +349,7 @@ class PhysicsWorld:
         torque = most * min(1.5 * math.acos(min(max(y, -1.0), 1.0)), 1.0)
         self._pool.turn(moving.body, (about_x * torque, 0.0, about_z * torque), most / _RIGHTING_RAD_S)
 
-    def _write_back(self, arrays: SceneArrays, moving: _Moving, dt_s: float) -> None:
+    def _write_back(self, arrays: SceneArrays, moving: Moving, dt_s: float) -> None:
         """Take over a loose body's pose, and put to rest what has been still long enough.
 
         Bodies that left the world, sank or are not numbers stand on the ground again where they last were.
@@ -377,8 +362,8 @@ class PhysicsWorld:
             return
         arrays.position[slot], arrays.orientation[slot] = self._pool.pose(body)
         linear, angular = math.hypot(*velocity[:3]), math.hypot(*velocity[3:])
-        if linear > _MAX_M_S or angular > _MAX_RAD_S:
-            self._pool.qvel[body] = _limited(velocity)
+        if linear > MAX_M_S or angular > MAX_RAD_S:
+            self._pool.qvel[body] = limited(velocity)
         moving.age_s += dt_s
         moving.still_s = moving.still_s + dt_s if linear < _STILL_M_S and angular < _STILL_RAD_S else 0.0
         if moving.still_s > _STILL_S or moving.age_s > _LIFE_S:
@@ -389,12 +374,3 @@ class PhysicsWorld:
         arrays.position[slot] = maths.vec3(x, -float(arrays.box[slot, 0, 1] * arrays.size[slot]), z)
         arrays.orientation[slot] = maths.quat_from_axis_angle((0, 1, 0), maths.yaw_of(arrays.orientation[slot]))
         self._rest(arrays, handle)
-
-
-def _limited(velocity: Sequence[float]) -> list[float]:
-    """A velocity (6,) as in qvel, with the linear and the angular speed held within bounds."""
-    within: list[float] = []
-    for part, most in ((velocity[:3], _MAX_M_S), (velocity[3:], _MAX_RAD_S)):
-        share = min(1.0, most / max(math.hypot(*part), 1e-9))
-        within += [x * share for x in part]
-    return within
