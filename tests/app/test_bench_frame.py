@@ -17,13 +17,14 @@ from vrapp.core.errors import UsageError
 from vrapp.core.generation import GeneratorFigures
 
 
-def test_pace_and_seconds_are_options(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pace_seconds_and_objects_are_options(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, Options]] = []
     monkeypatch.setattr(bench, "run", lambda what, options, _: asked.append((what, options)) or 0)
-    assert main(["bench", "frame", "--pace", "120", "--seconds", "225"]) == 0
+    assert main(["bench", "frame", "--pace", "120", "--seconds", "225", "--objects", "300"]) == 0
     assert main(["bench", "frame"]) == 0
     assert main(["bench", "soak", "--rate", "10"]) == 0
     assert [(o.pace_hz, o.seconds) for _, o in asked] == [(120.0, 225.0), (None, None), (10.0, None)]
+    assert [o.objects for _, o in asked] == [300, None, None]
 
 
 def test_more_frames_than_are_kept_are_refused() -> None:

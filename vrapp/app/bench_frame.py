@@ -1,4 +1,4 @@
-"""``bench frame``: does the generator make frames late? Off and at full work, in interleaved pairs."""
+"""``bench frame``: does the generator make frames late? Off, on and at full work, in interleaved rounds."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from vrapp.app.options import Options
 from vrapp.app.timers import KEPT_FRAMES, percentiles
 from vrapp.app.world import World
 from vrapp.core.errors import UsageError
+from vrapp.core.scene import ObjectState
 
-PAIRS = 5
-SECONDS = 16.0  # of each half of a pair
+ROUNDS = 5
+MODES = ("off", "auto", "full")  # auto: as a visit has it
+SECONDS = 16.0  # of each mode in a round
 ENOUGH_FOR_P999 = 1_000  # frames
 FILLING_FRAMES = 1_500  # at most
 SETTLE_FRAMES = 20
@@ -26,35 +28,39 @@ SIZE = (960, 540)
 
 
 def frame(options: Options) -> tuple[Rows, Summary, str | None]:
-    """Frame times with the generator off and at full work, at the pace asked for or one that the rasteriser holds;
-    ``options.seconds`` for each half of a pair. Raises UsageError for more frames than are kept."""
+    """Frame times with the generator off, on and at full work, at the pace asked for or one that the rasteriser holds;
+    ``options.seconds`` for each in every round, among ``options.objects``. Raises UsageError for more frames than are
+    kept."""
     pace_hz = options.pace_hz or held_hz(options)
     count = int((options.seconds or SECONDS) * pace_hz)
     if count > KEPT_FRAMES:
-        raise UsageError(f"{count} frames are more than the {KEPT_FRAMES} that are kept of a half; lower --seconds.")
+        raise UsageError(f"{count} frames are more than the {KEPT_FRAMES} that are kept of each; lower --seconds.")
     with ExitStack() as owned:
         world = World(offscreen(options, pace_hz), owned)
         world.populate(time.perf_counter())
-        _fill(world)
+        _fill(world, options.objects)
         rows: Rows = []
-        for pair in range(PAIRS):
-            for mode in ("off", "full") if pair % 2 == 0 else ("full", "off"):
-                rows.append({"pair": pair, "generator": mode, **_segment(world, mode, count)})
+        for turn in range(ROUNDS):
+            for mode in np.roll(MODES, turn).tolist():  # none is always the first
+                rows.append({"round": turn, "generator": mode, **_segment(world, mode, count)})
         renderer = world.parts.renderer.renderer_name
-    ratios = _ratios(rows)
-    low, high = np.percentile(ratios, [25, 75])
-    main = [r["main_ms_p50"] for r in rows if r["generator"] == "full"]
-    main_p99 = [r["main_ms_p99"] for r in rows if r["generator"] == "full"]
+    at_work = _ratios(rows, "full")
+    low, high = np.percentile(at_work, [25, 75])
+    of_full = [row for row in rows if row["generator"] == "full"]
+    late = {mode: sum(row["late"] for row in rows if row["generator"] == mode) for mode in MODES}
     summary: Summary = {
-        "p99_on_over_off": round(float(np.median(ratios)), 4),
+        "p99_on_over_off": round(float(np.median(at_work)), 4),  # on: at full work
         "p99_on_over_off_p25": round(float(low), 4),
         "p99_on_over_off_p75": round(float(high), 4),
-        "late_off": sum(r["late"] for r in rows if r["generator"] == "off"),
-        "late_on": sum(r["late"] for r in rows if r["generator"] == "full"),
-        "main_ms_p50": float(np.median(main)),
-        "main_ms_p99": float(np.median(main_p99)),
+        "p99_auto_over_off": round(float(np.median(_ratios(rows, "auto"))), 4),
+        "late_off": late["off"],
+        "late_auto": late["auto"],
+        "late_on": late["full"],
+        "main_ms_p50": float(np.median([row["main_ms_p50"] for row in of_full])),
+        "main_ms_p99": float(np.median([row["main_ms_p99"] for row in of_full])),
         "pace_hz": round(pace_hz, 2),
-        "generated": sum(r["generated"] for r in rows),
+        "objects": max(row["objects"] for row in rows),
+        "generated": sum(row["generated"] for row in rows),
         "peer_ratio": None,
     }
     return rows, summary, renderer
@@ -77,9 +83,13 @@ def held_hz(options: Options) -> float:
         return min(90.0, 1e3 / (ROOM * float(np.percentile(world.loop.timers.frame_ms.values()[10:], 90))))
 
 
-def _fill(world: World) -> None:
-    """As many objects as the world ever shows at once, so that both halves of every pair draw the same number."""
+def _fill(world: World, objects: int | None) -> None:
+    """As many objects as the world shows at once, so that all draw the same number."""
     manager = world.parts.manager
+    if objects is not None:
+        manager.max_objects = objects
+        for slot in world.parts.store.arrays().slots_in(ObjectState.RESTING)[objects:].tolist():
+            manager.dismiss(world.parts.store.handle(slot))
     world.set_generator("full")
     world.parts.generator.set_pace("load")  # these frames are not timed
     manager.hurry = True
@@ -91,7 +101,7 @@ def _fill(world: World) -> None:
 
 
 def _segment(world: World, mode: str, count: int) -> dict[str, float | int | None]:
-    """One half of a pair: ``count`` frames."""
+    """``count`` frames in one mode."""
     world.set_generator(mode)
     for _ in range(SETTLE_FRAMES):
         world.loop.frame()
@@ -121,7 +131,7 @@ def _answered(world: World) -> int:
     return figures.requested - figures.in_flight
 
 
-def _ratios(rows: Rows) -> np.ndarray:
-    """p99 at full work over p99 off, for each pair."""
-    p99 = {(r["pair"], r["generator"]): r["frame_ms_p99"] for r in rows}
-    return np.array([p99[pair, "full"] / p99[pair, "off"] for pair in range(PAIRS)])
+def _ratios(rows: Rows, mode: str) -> np.ndarray:
+    """p99 in a mode over p99 off, for each round."""
+    p99 = {(row["round"], row["generator"]): row["frame_ms_p99"] for row in rows}
+    return np.array([p99[turn, mode] / p99[turn, "off"] for turn in range(ROUNDS)])

@@ -74,8 +74,10 @@ def bench(words: Sequence[str]) -> int:
             "--seconds",
             metavar="S",
             type=seconds,
-            help="of each half: five with the generator, five without (16)",
+            help="of each: five times with the generator off, on and at full work (16)",
         )
+        objects = whole("--objects", 1, 10_000)
+        parser.add_argument("--objects", metavar="N", type=objects, help="shown, about, if there is room (160)")
     if what == "soak":
         seconds = real("--seconds", 1, 1e6, "seconds")
         parser.add_argument("--seconds", metavar="S", type=seconds, help="of simulated time (3600)")
@@ -90,6 +92,8 @@ def bench(words: Sequence[str]) -> int:
 
     paces = {"soak": "rate", "frame": "pace"}
     asked = {"seconds": found.seconds, "pace_hz": getattr(found, paces[what])} if what in paces else {}
+    if what == "frame":
+        asked["objects"] = found.objects
     if what == "frame" and found.peer:
         what = f"frame beside {found.peer}"
     return bench_module.run(what, Options(seed=found.seed, weights=found.weights, **asked), found.json)

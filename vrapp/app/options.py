@@ -31,7 +31,7 @@ class Options:
     ``frames`` and ``seconds`` count from "world populated"; at most one is given. ``size`` is pixels
     of the window, or of one view. ``pace_hz`` is the rate that frames are held to. ``clock`` None is
     "fixed" offscreen and with ``input``, else "real". ``resolution`` is a factor of what the headset recommends.
-    ``truncation`` is the share of the requests' temperature that is kept.
+    ``truncation`` is the share of the requests' temperature that is kept. ``objects``: how many a bench shows.
     """
 
     display: str = "auto"
@@ -54,6 +54,7 @@ class Options:
     resolution: float = 1.0
     comfort: Comfort = field(default_factory=Comfort)
     truncation: float = 1.0
+    objects: int | None = None
 
 
 def parse_options(words: Sequence[str]) -> Options:
