@@ -81,7 +81,7 @@ class Small(TwoBalls):
 def opened(plan=(GOOD,)):
     capacities = (Capacity(1300, 1300, 1300), Capacity(400, 400, 400), Capacity(150, 150, 150))
     shaper = Shaper(Small(), SteadyLane(), capacities)
-    shaper.copier = NoCopier()
+    shaper.connect(NoCopier())
     draws = Draws(plan)
     return DeviceGenerator(draws, shaper, [GateLimits(longest_side_least=0.1)], np.zeros(LATENT_DIM), "test"), draws
 

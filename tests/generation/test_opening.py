@@ -81,7 +81,7 @@ def connected(monkeypatch):
     found = []
 
     def connect(shaper, lane, ctx):
-        shaper.copier = NoCopier()
+        shaper.connect(NoCopier())
         found.append((threading.current_thread(), ctx))
 
     monkeypatch.setattr(opening, "connect", connect)
@@ -187,9 +187,12 @@ def test_copies_go_to_the_device_and_what_draws_stays(monkeypatch):
             self.stream = "the lane's"
 
     monkeypatch.setattr(lane, "CudaLane", Lane)
-    monkeypatch.setattr(
-        shaping, "Shaper", lambda decoder, lane, critic: SimpleNamespace(networks=(decoder, critic), copier=None)
-    )
+    connected = []
+
+    def made(decoder, lane, critic):
+        return SimpleNamespace(networks=(decoder, critic), connect=connected.append)
+
+    monkeypatch.setattr(shaping, "Shaper", made)
     model = ToyModel(nn.Linear(2, 2), ToyPrior(), critic=nn.Linear(2, 2))
     shaper, its_lane = opening.cuda_shaper(model)
     assert [network.weight.device.type for network in shaper.networks] == ["meta", "meta"]
@@ -197,4 +200,4 @@ def test_copies_go_to_the_device_and_what_draws_stays(monkeypatch):
     monkeypatch.setattr(interop, "CopyStream", lambda stream: ("copies", stream))
     monkeypatch.setattr(interop, "open_copier", lambda ctx, stream: (ctx, stream))
     opening.connect(shaper, its_lane, "the context")
-    assert shaper.copier == ("the context", ("copies", "the lane's"))
+    assert connected == [("the context", ("copies", "the lane's"))]

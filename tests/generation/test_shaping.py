@@ -103,7 +103,7 @@ def shaper():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tidying, "ROUNDS", 8)  # enough for these, and scattering is slow on the CPU
         shaper = Shaper(TwoBalls(), HostLane(), capacities)
-        shaper.copier = NoCopier()
+        shaper.connect(NoCopier())
         yield shaper
 
 
@@ -179,7 +179,7 @@ def test_where_no_memory_is_shared_the_shape_comes_to_main_memory_without_waitin
     wanted = shaped(shaper, latent_of(0.2), GateLimits(), levels)
     lane = LateLane()
     monkeypatch.setattr(shaper, "_lane", lane)
-    monkeypatch.setattr(shaper, "copier", None)
+    monkeypatch.setattr(shaper, "_copier", None)
     shaper.begin(latent_of(0.2), 0.015)
     slot = None
     while slot is None:
@@ -202,8 +202,8 @@ def test_where_no_memory_is_shared_the_shape_comes_to_main_memory_without_waitin
 
 def test_a_level_that_the_object_is_too_thin_for_shows_the_finer_one(shaper, monkeypatch):
     whole = shaped(shaper, latent_of(0.2), GateLimits())
-    for copier in (shaper.copier, None):
-        monkeypatch.setattr(shaper, "copier", copier)
+    for copier in (shaper._copier, None):
+        monkeypatch.setattr(shaper, "_copier", copier)
         shaper.begin(latent_of(0.2), 0.015)
         slot = None
         while slot is None:

@@ -118,6 +118,7 @@ class CudaLane:
 
     def captured(self, work: Work) -> Work:
         """A CUDA graph of it, replayed once so that what it gives is there for what comes next."""
+        self.stream.wait_stream(torch.cuda.current_stream(self.device))  # what it reads was made there
         with torch.inference_mode(), torch.cuda.stream(self.stream):
             for _ in range(_WARM_UPS):
                 work()

@@ -188,4 +188,4 @@ def connect(shaper: Shaper, lane: CudaLane, ctx: Any) -> None:
     """On the GL thread: the quickest way into ``ctx``'s buffers that works."""
     from vrapp.generation.interop import CopyStream, open_copier
 
-    shaper.copier = open_copier(ctx, CopyStream(lane.stream))
+    shaper.connect(open_copier(ctx, CopyStream(lane.stream)))

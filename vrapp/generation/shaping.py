@@ -65,7 +65,7 @@ class Shaper:
         self, decoder: Decoder, lane: Lane, capacities: Sequence[Capacity] = FIXED_CAPACITIES,
         critic: Critic | None = None,
     ) -> None:  # fmt: skip
-        self.copier: Copier | None = None  # into OpenGL's buffers; without, meshes come to main memory
+        self._copier: Copier | None = None
         self._decoder, self._lane, self._critic = decoder, lane, critic
         self._capacities = tuple(capacities)
         device = lane.device
@@ -165,11 +165,11 @@ class Shaper:
             staged.end = None
             return wrong
         counts = {level: (v, t) for level, (v, t) in enumerate(record["counts"][:levels, :2].tolist()) if v}
-        if self.copier is None or not self.copier.shares:
+        if self._copier is None or not self._copier.shares:
             self._fetch(staged, counts)
             return None
         made: dict[int, MeshLevel] = {}
-        copier = self.copier
+        copier = self._copier
 
         def copy_out() -> None:
             for level, (vertices, triangles) in counts.items():
@@ -188,17 +188,21 @@ class Shaper:
             found = self.take(slot, limits, levels)
         return found
 
+    def connect(self, copier: Copier | None) -> None:
+        """Have meshes go into OpenGL's buffers. Without, they come to main memory, where room is made for them now."""
+        self._copier = copier
+        if copier is None:
+            for slot in self._slots:
+                self._room_on_host(slot)
+
     def close(self) -> None:
         """Let go of OpenGL's buffers, before they are deleted."""
-        if self.copier is not None:
-            self.copier.close()
+        if self._copier is not None:
+            self._copier.close()
 
     def _fetch(self, staged: _Slot, counts: dict[int, tuple[int, int]]) -> None:
         """Have the levels copied to the slot's part of main memory, one after the other; ``end`` tells when."""
-        if staged.on_host is None:
-            room = sum(part.numel() * part.element_size() for part in (*staged.vertices, *staged.triangles))
-            staged.on_host = self._lane.host_buffer(room)
-        host = staged.on_host
+        host = self._room_on_host(staged)
 
         def copy() -> None:
             at = 0
@@ -210,6 +214,12 @@ class Shaper:
 
         self._lane.run(copy)
         staged.fetched, staged.end = counts, self._lane.mark()
+
+    def _room_on_host(self, staged: _Slot) -> Tensor:
+        if staged.on_host is None:
+            parts = (*staged.vertices, *staged.triangles)
+            staged.on_host = self._lane.host_buffer(sum(part.numel() * part.element_size() for part in parts))
+        return staged.on_host
 
     # The slices.
 
