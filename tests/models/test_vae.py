@@ -1,5 +1,7 @@
 """Shapes, ranges and invariants of the shape VAE."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -45,6 +47,28 @@ def test_encode_and_decode_shapes_and_ranges() -> None:
     assert distance.abs().max() <= 1
     assert grid[:, 1:].min() >= 0
     assert grid[:, 1:].max() <= 1
+
+
+@pytest.mark.parametrize(("code", "cells"), [(0, 1), (20, 64)])
+def test_a_number_of_a_global_latent_acts_on_all_cells(code: int, cells: int) -> None:
+    torch.manual_seed(0)
+    model = ShapeVAE(replace(SMALL, global_numbers=code)).eval()
+    mean, logvar = model.encode(a_ball())
+    assert mean.shape == logvar.shape == (1, 11, 4, 4, 4)
+    used = code or 512
+    learned, spread = mean[0, :8].flatten(), logvar[0, :8].flatten()
+    assert (learned != 0).sum() == used
+    assert not learned[used:].any()
+    assert not spread[used:].any()  # the prior's own deviation: they cost nothing
+    seen: list[torch.Tensor] = []
+    model.decoder.stem.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
+    for place in (None, 3, 500):
+        moved = mean.detach().clone()
+        if place is not None:
+            moved[0, place // 64].view(-1)[place % 64] += 0.5
+        model.decode(moved)
+    changed = [int((other - seen[0]).abs().amax(1).gt(0).sum()) for other in seen[1:]]
+    assert changed == [cells, 0 if code else 1]
 
 
 def test_wrong_shapes_are_named() -> None:

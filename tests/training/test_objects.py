@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from training_shapes import write_folder
 
+from vrapp.app.cli import main
 from vrapp.core.errors import InputFileError, OutputError, UsageError
 from vrapp.generation.weights import load_weights
 from vrapp.models.prior import PriorConfig
@@ -164,6 +165,22 @@ def test_started_again_it_bakes_and_trains_nothing_twice(trained: tuple[Path, li
     assert (folder / "own.training" / "grids.u8").stat().st_mtime_ns == before
     assert report.weights_hash == first
     assert "broken.glb" in next(iter(report.left_out))
+
+
+def test_the_command_says_what_is_trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told: list[ObjectTraining] = []
+    monkeypatch.setattr(objects, "train_objects", lambda data, out, settings, split_file: told.append(settings))
+    command = ["train", "objects", "--data", str(tmp_path), "--out", str(tmp_path / "own.safetensors")]
+    assert main([*command, "--minutes", "2"]) == 0
+    assert main([*command, "--latent", "global", "--prior", "autoregressive", "--model", "vae-gan"]) == 0
+    plain, other = told
+    assert (plain.seconds, plain.vae.model.global_numbers, plain.autoregressive, plain.adversarial) == (
+        120,
+        0,
+        False,
+        False,
+    )
+    assert (other.vae.model.global_numbers, other.autoregressive, other.adversarial) == (128, True, True)
 
 
 def test_of_several_processes_none_bakes(trained: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:

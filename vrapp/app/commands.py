@@ -121,16 +121,21 @@ def train(words: Sequence[str]) -> int:
     kind = one_of("--model", ("vae", "vae-gan", "gan"))
     models = "or vae-gan (its decoder trained on against critics), or gan, to compare with (vae)"
     parser.add_argument("--model", metavar="KIND", type=kind, default="vae", help=models)
+    latent = one_of("--latent", ("spatial", "global"))
+    numbers = "or global, one code for the whole shape, to compare with (spatial)"
+    parser.add_argument("--latent", metavar="KIND", type=latent, default="spatial", help=numbers)
     prior = one_of("--prior", ("mixture", "autoregressive"))
     parser.add_argument("--prior", metavar="KIND", type=prior, default="mixture", help="or autoregressive (mixture)")
     found = parser.parse(rest)
     outputs.check_file(found.out, "--out")
     _log_to_stderr()
-    from vrapp.training.objects import ObjectTraining, train_objects
+    from vrapp.training.objects import ObjectTraining, train_objects, with_global_latent
 
     settings = ObjectTraining(
         found.minutes * 60, found.prior == "autoregressive", adversarial=found.model == "vae-gan", seed=found.seed
     )
+    if found.latent == "global":
+        settings = with_global_latent(settings)
     if found.model == "gan":
         from vrapp.training.object_gan import train_object_gan
 

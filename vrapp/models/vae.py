@@ -4,6 +4,10 @@ The first 8 channels of the latent are learned, the last 3 are the mean sRGB col
 (cells without any take their neighbours'): shape alone would take the whole code, since luminance is most of
 what a colour loss sees, and all objects would come out one brown.
 
+With ``global_numbers`` the learned part is one code for the whole shape instead, each number acting everywhere; it
+stands at the front of the same 512 places, the others of which are 0. It is there to be compared with: at as many
+minutes of training it reconstructs worse (assets/objects.md).
+
 ELBO after Kingma & Welling 2014 with free bits (Kingma et al. 2016).  No convolution runs above 16³: the
 encoder starts with space-to-depth and the decoder ends with depth-to-space (×4 for the distance, ×2 for
 the colours, which are learned at 32³ and interpolated), so that one decode costs about 2 GFLOP.
@@ -25,6 +29,7 @@ from torch.nn import functional
 GRID_CHANNELS = 7
 LOOK_CHANNELS = 6
 COLOURS = 3
+CELLS = 4**3
 COLOUR_SCALE = 4.0  # latent units for a colour of 1: its spread is then about that of the learned channels
 COLOUR_NOISE = 0.1  # standard deviation of the colour channels' posterior, latent units
 BAND = 0.99  # |distance| below which a voxel has a colour
@@ -32,7 +37,8 @@ BAND = 0.99  # |distance| below which a voxel has a colour
 
 @dataclass(frozen=True)
 class VaeConfig:
-    """Widths of the network at 16³, 8³, 4³ and residual blocks of the decoder at each."""
+    """Widths of the network at 16³, 8³, 4³ and residual blocks of the decoder at each. ``global_numbers``: of one
+    code for the whole shape, 64 · ``shape_channels`` at most; 0: each cell of 4³ has numbers of its own."""
 
     resolution: int = 64
     shape_channels: int = 8
@@ -40,6 +46,12 @@ class VaeConfig:
     decoder: tuple[int, int, int] = (48, 80, 192)
     blocks: tuple[int, int, int] = (1, 2, 1)
     head: int = 128
+    global_numbers: int = 0
+
+    @property
+    def shape_numbers(self) -> int:
+        """Places of the learned part."""
+        return self.shape_channels * CELLS
 
     @property
     def latent_channels(self) -> int:
@@ -132,6 +144,8 @@ class Encoder(nn.Module):
         self.block4 = ResidualBlock(c4)
         self.norm = _norm(c4)
         self.out = nn.Conv3d(c4, 2 * config.shape_channels, 3, padding=1)
+        whole = config.global_numbers
+        self.whole = nn.Linear(2 * config.shape_numbers, 2 * whole) if whole else None
 
     def forward(self, distance: Tensor, look: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance, (B, 11, 4, 4, 4) each."""
@@ -141,7 +155,10 @@ class Encoder(nn.Module):
         x = self.block8(self.down8(space_to_depth(x, 2)))  # (B, c8, 8³)
         x = self.block4(self.down4(space_to_depth(x, 2)))  # (B, c4, 4³)
         x = self.out(functional.silu(self.norm(x)))
-        mean, logvar = x.chunk(2, 1)  # (B, 11, 4³) each
+        mean, logvar = x.chunk(2, 1)  # (B, 8, 4³) each
+        if self.whole is not None:
+            code = self.whole(x.flatten(1)).chunk(2, 1)  # (B, G) each
+            mean, logvar = (functional.pad(part, (0, mean[0].numel() - part.shape[1])).view_as(mean) for part in code)
         colour = (cell_colours(look) - 0.5) * COLOUR_SCALE
         known = torch.full_like(colour, 2 * math.log(COLOUR_NOISE))
         return torch.cat([mean, colour], 1), torch.cat([logvar.clamp(-12.0, 4.0), known], 1)
@@ -154,6 +171,8 @@ class Decoder(nn.Module):
         super().__init__()
         c16, c8, c4 = config.decoder
         n16, n8, n4 = config.blocks
+        whole = config.global_numbers
+        self.whole = nn.Linear(whole, config.shape_numbers) if whole else None
         self.stem = nn.Conv3d(config.latent_channels, c4, 3, padding=1)
         self.blocks4 = nn.Sequential(*[ResidualBlock(c4) for _ in range(n4)])
         self.up8 = nn.Conv3d(c4, c8 * 8, 1)
@@ -166,7 +185,11 @@ class Decoder(nn.Module):
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Distance (B, 1, 64³), not clamped, and colour logits (B, 6, 32³)."""
-        x = self.blocks4(self.stem(latent.contiguous(memory_format=torch.channels_last_3d)))
+        spread = latent
+        if self.whole is not None:
+            cells = self.whole(latent[:, :-COLOURS].flatten(1)[:, : self.whole.in_features])
+            spread = torch.cat([cells.view_as(latent[:, :-COLOURS]), latent[:, -COLOURS:]], 1)
+        x = self.blocks4(self.stem(spread.contiguous(memory_format=torch.channels_last_3d)))
         x = self.blocks8(depth_to_space(self.up8(x), 2))  # (B, c8, 8³)
         x = self.blocks16(depth_to_space(self.up16(x), 2))  # (B, c16, 16³)
         x = self.out(functional.silu(self.hidden(functional.silu(self.norm(x)))))  # (B, 112, 16³)

@@ -35,6 +35,7 @@ LEAST_MODELS = 8
 STAND_INS = 4  # training models that are checked on where no others are there
 SAMPLING = {"top_p": 0.95, "guidance": 0.5, "heat": 1.0}
 PROJECTIONS = 1
+GLOBAL_NUMBERS = 128
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,12 @@ class ObjectTraining:
     denoiser_layers: int = 6
     prior_width: int = 192
     prior_layers: int = 6
+
+
+def with_global_latent(settings: ObjectTraining) -> ObjectTraining:
+    """The same with one code for the whole shape instead of numbers for each cell."""
+    model = replace(settings.vae.model, global_numbers=GLOBAL_NUMBERS)
+    return replace(settings, vae=replace(settings.vae, model=model))
 
 
 @dataclass(frozen=True)
