@@ -6,6 +6,7 @@ import generation_toy as toy
 import numpy as np
 import pytest
 import torch
+from operations import WAITING, OpNames
 from torch.nn import functional
 
 from vrapp.core.mesh import LATENT_DIM, VERTEX_DTYPE, Mesh, MeshLevel
@@ -18,6 +19,8 @@ from vrapp.generation.maker import ObjectMaker
 from vrapp.generation.shaping import RECORD_DTYPE, STAGING_SLOTS, Shaper
 from vrapp.generation.surface import Surface, extract
 from vrapp.generation.topology import Capacity
+from vrapp.models.plausibility import PlausibilityConfig, PlausibilityCritic
+from vrapp.models.vae import ShapeVAE, VaeConfig
 from vrapp.scene.surfaces import top_map
 
 CPU = torch.device("cpu")
@@ -117,6 +120,34 @@ def test_the_critics_word_comes_back_with_the_shape():
     limits = GateLimits(plausibility_least=0.0)
     assert shaped(shaper, latent_of(0.2), limits, category=1) is Reason.IMPLAUSIBLE
     assert isinstance(shaped(shaper, latent_of(0.2), limits, category=3), Mesh)
+
+
+class WatchedLane(HostLane):
+    """Captures as CUDA does, after a first time, which makes constants; names what then happens."""
+
+    def __init__(self):
+        self.slices = []
+
+    def captured(self, work):
+        with torch.no_grad():  # under inference_mode operations that are made of others would hide them
+            work()
+            with OpNames() as names:
+                work()
+        self.slices.append(names.seen)
+        return work
+
+
+def test_no_slice_waits_for_the_device(monkeypatch):
+    monkeypatch.setattr(tidying, "ROUNDS", 2)
+    torch.manual_seed(0)
+    vae = ShapeVAE(VaeConfig(encoder=(16, 16, 16), decoder=(16, 16, 16), blocks=(1, 1, 1), head=16))
+    networks = [network.eval().requires_grad_(False) for network in (vae, PlausibilityCritic(PlausibilityConfig(3)))]
+    lane, capacities = WatchedLane(), [Capacity(300, 300, 300)] * 3
+    shaper = Shaper(networks[0], lane, capacities, critic=networks[1])
+    assert len(lane.slices) == shaper.slices
+    assert "convolution" in lane.slices[0]
+    assert {"nonzero_static", "scatter_reduce"} <= set().union(*lane.slices)
+    assert [seen & WAITING for seen in lane.slices] == [set()] * shaper.slices
 
 
 def latent_of(radius: float) -> np.ndarray:

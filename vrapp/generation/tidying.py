@@ -54,7 +54,7 @@ def tidy(surface: Surface, capacity: Capacity, least_share: Tensor) -> Tidied:
     areas, volumes = nothing.index_add(0, piece, area), nothing.index_add(0, piece, volume)
     body = (volumes > 0) & (areas > 0)
     stays = body & (areas >= least_share * (areas * body).sum())
-    stays[total] = False
+    stays[total:].zero_()  # to set it to False would copy that over, which no graph can capture
     kept = stays.index_select(0, label[:total]) & is_vertex
     kept_triangles = stays.index_select(0, piece) & is_triangle
     number = torch.cumsum(kept, 0) - 1
