@@ -1,10 +1,14 @@
 """Rings and percentiles: what every figure of a run goes through."""
 
+import time
+
 import numpy as np
 import pytest
 
+from tests.display.test_display_pace import Stopwatch
 from vrapp.app.timers import STAGES, FrameTimers, Ring, percentiles
 from vrapp.core.display import FrameTiming
+from vrapp.display.pace import Pace
 
 
 def test_a_ring_keeps_the_last_and_counts_all() -> None:
@@ -29,8 +33,6 @@ def test_percentiles_of_nothing_are_none() -> None:
 
 
 def burn(cpu_s: float) -> None:
-    import time
-
     end = time.thread_time() + cpu_s
     while time.thread_time() < end:
         pass
@@ -79,9 +81,40 @@ def test_a_frame_is_late_when_the_display_skipped_a_period() -> None:
     assert late_of([0, 10, 5000, 5010], [True, False, True, True]) == 0  # nothing was to be shown meanwhile
 
 
-def test_in_virtual_time_a_frame_is_late_by_its_length() -> None:
-    timers = FrameTimers(capacity=8, virtual=True)
-    for period_ns in (1, 10**12):
+def test_where_the_display_keeps_the_pace_a_frame_is_late_when_it_ends_after_its_period() -> None:
+    timers = FrameTimers(capacity=8)
+    for period_ns, spent_ns, shown in [(1, 0, True), (10**12, 0, True), (10**12, 10**12, True), (1, 0, False)]:
         timers.begin()
-        timers.end(0.0, FrameTiming(0, 0, period_ns))
-    assert timers.late == 1
+        timers.end(0.0, FrameTiming(0, 0, period_ns, shown, 0.0, spent_ns))
+    assert timers.late == 2
+
+
+@pytest.mark.parametrize(("work_ms", "late"), [(9.0, 0), (15.0, 1), (19.0, 2), (25.0, 1)])
+def test_a_paced_frame_that_passes_its_slot_is_late_even_where_none_is_skipped(work_ms: float, late: int) -> None:
+    """The next begins at once, in the slot that has begun; it is late only if it does not make up for that."""
+    clock = Stopwatch()
+    pace, timers = Pace(clock, 100), FrameTimers(capacity=8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "perf_counter_ns", clock.now_ns)
+        for frame in range(6):
+            timing = pace.wait()
+            timers.begin()
+            clock.time_ns += round((work_ms if frame == 2 else 2.0) * 1e6)
+            timers.end(0.0, timing)
+    assert timers.late == late
+
+
+def test_a_hitch_is_told_with_what_ran_in_it_but_not_every_one(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for tells in (False, True):
+        timers = FrameTimers(capacity=8)
+        timers.restart(tells=tells)
+        for i in range(9):
+            timers.begin()
+            burn(0.03 if i in (5, 7) else 0.001)
+            timers.stage(STAGES.index("physics"))
+            timers.end(0.0, FrameTiming(i, 0, 1_000_000), lambda: {"sky": 4.2, "ground": 0.1})
+        assert len(caplog.records) == tells
+    assert "ms, usually " in caplog.text
+    assert "physics 3" in caplog.text
+    assert "of the GPU: sky 4)" in caplog.text

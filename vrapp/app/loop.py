@@ -76,7 +76,7 @@ class Loop:
 
     def __init__(self, parts: Parts, virtual_time: bool = False) -> None:
         self.parts = parts
-        self.timers = FrameTimers(virtual=virtual_time)
+        self.timers = FrameTimers()
         self._virtual_time = virtual_time
         self.frame_index = 0
         self.quit_asked = False
@@ -134,7 +134,7 @@ class Loop:
             timers.stage(OBSERVE)
         self.frame_index += 1
         self._tidy_memory()
-        timers.end(gl_s, timing)
+        timers.end(gl_s, timing, p.renderer.stage_ms)
 
     def _physics_s(self, timing: FrameTiming) -> float:
         """What steps may take. Under a fixed clock no matter how long: a run has to repeat exactly."""

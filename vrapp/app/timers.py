@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ STAGES = ("input", "interact", "adapt", "physics", "scene", "generate", "draw", 
 #: A hitch: the main thread's own work took a frame of 90 Hz, or the frame three times as long as usual.
 HITCH_MS, HITCH_RATIO = 1e3 / 90, 3.0
 _KEPT_HITCHES = 20
+_TOLD_EVERY_S = 10.0  # at most
 _USUAL_SHARE = 0.05  # of each frame in what is usual
 
 log = logging.getLogger(__name__)
@@ -24,12 +26,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Hitch:
-    """A frame that took long, and the stages of it that took a millisecond of CPU time and more."""
+    """A frame that took long, and the stages of it that took a millisecond of CPU time and more. ``gpu_ms``: the
+    picture's stages on the GPU, of the last frame that was asked about, some frames before."""
 
     frame: int
     frame_ms: float
+    usual_ms: float
     main_ms: float
     stages_ms: dict[str, float]
+    gpu_ms: dict[str, float]
+
+    def __str__(self) -> str:
+        ran = ", ".join(f"{name} {ms:.0f}" for name, ms in self.stages_ms.items()) or "nothing of this thread's"
+        on_gpu = ", ".join(f"{name} {ms:.0f}" for name, ms in self.gpu_ms.items() if ms >= 1)
+        told = f"Frame {self.frame} took {self.frame_ms:.0f} ms, usually {self.usual_ms:.0f} (ms of CPU: {ran})"
+        return f"{told[:-1]}; of the GPU: {on_gpu})" if on_gpu else told
 
 
 class Ring:
@@ -63,20 +74,19 @@ class FrameTimers:
     does not look expensive. ``gl_s`` is the part spent inside GL draw, clear, blit, read and swap calls,
     where a software rasteriser does its work; ``main_ms`` is the frame's CPU time less that.
 
-    A frame is late when the display's predicted times skip a period between it and the one before; in
-    ``virtual`` time, which waits for every frame, when it took longer than a period.
+    A frame is late when it ends after its period; where a compositor keeps the pace, which may have more than one
+    frame in work, when its predicted times skip a period between it and the one before.
     """
 
-    def __init__(self, capacity: int = KEPT_FRAMES, virtual: bool = False) -> None:
-        self._virtual = virtual
+    def __init__(self, capacity: int = KEPT_FRAMES) -> None:
         self._before: FrameTiming | None = None
         self._capacity = capacity
         self._row = [0] * len(STAGES)  # ns of this frame
         self._mark = self._cpu_start = self._wall_start = 0
         self.restart()
 
-    def restart(self) -> None:
-        """Forget everything so far: bounded runs count from the populated world."""
+    def restart(self, *, tells: bool = False) -> None:
+        """Forget everything so far: bounded runs count from the populated world. ``tells``: of hitches, in the log."""
         self.stages = Ring(self._capacity, len(STAGES))
         self.frame_ms = Ring(self._capacity)
         self.main_ms = Ring(self._capacity)
@@ -84,6 +94,7 @@ class FrameTimers:
         self.late = 0
         self.hitches: list[Hitch] = []  # the longest ones, longest first
         self._usual_ms = 0.0
+        self._next_told_s = 0.0 if tells else math.inf
 
     def begin(self) -> None:
         """The frame's own work starts (after the display's wait)."""
@@ -109,7 +120,7 @@ class FrameTimers:
         self._mark = now
         return (now - before) / 1e9
 
-    def end(self, gl_s: float, timing: FrameTiming) -> float:
+    def end(self, gl_s: float, timing: FrameTiming, gpu_ms: Callable[[], dict[str, float]] = dict) -> float:
         """Close the frame, which ended with its last stage; answers its wall time in ms."""
         cpu_ms = (self._mark - self._cpu_start) / 1e6
         wall_ms = (time.perf_counter_ns() - self._wall_start) / 1e6
@@ -118,22 +129,29 @@ class FrameTimers:
         main_ms = max(0.0, cpu_ms - gl_s * 1e3)
         self.main_ms.push(main_ms)
         if main_ms > HITCH_MS or 0 < HITCH_RATIO * self._usual_ms < wall_ms:
-            self._keep_hitch(wall_ms, main_ms)
+            self._keep_hitch(wall_ms, main_ms, gpu_ms())
         self._usual_ms += (wall_ms - self._usual_ms) * (_USUAL_SHARE if self._usual_ms else 1.0)
         self.wait_ms.push(timing.wait_s * 1e3)
-        self.late += wall_ms * 1e6 > timing.period_ns if self._virtual else self._skipped(timing)
+        self.late += self._is_late(wall_ms, timing)
         self._before = timing
         return wall_ms
 
-    def _keep_hitch(self, wall_ms: float, main_ms: float) -> None:
+    def _keep_hitch(self, wall_ms: float, main_ms: float, gpu_ms: dict[str, float]) -> None:
         took = {name: round(ns / 1e6, 2) for name, ns in zip(STAGES, self._row, strict=True) if ns >= 1e6}
-        hitch = Hitch(self.frame_ms.total - 1, round(wall_ms, 2), round(main_ms, 2), took)
-        log.debug("%s", hitch)
+        rounded = {name: round(ms, 2) for name, ms in gpu_ms.items()}
+        hitch = Hitch(
+            self.frame_ms.total - 1, round(wall_ms, 2), round(self._usual_ms, 2), round(main_ms, 2), took, rounded
+        )
+        if (now_s := time.monotonic()) >= self._next_told_s:
+            log.info("%s.", hitch)
+            self._next_told_s = now_s + _TOLD_EVERY_S
         self.hitches = sorted([*self.hitches, hitch], key=lambda h: -h.frame_ms)[:_KEPT_HITCHES]
 
-    def _skipped(self, timing: FrameTiming) -> bool:
-        """Did a picture miss its time between the last frame and this one? Not where none was to be shown."""
+    def _is_late(self, wall_ms: float, timing: FrameTiming) -> bool:
+        """Did its picture miss its time, or one between the last frame and this one? Not where none was to be shown."""
         before = self._before
+        if timing.spent_ns is not None:
+            return timing.should_render and timing.spent_ns + wall_ms * 1e6 > timing.period_ns
         if before is None or not (before.should_render and timing.should_render):
             return False
         return timing.predicted_time_ns - before.predicted_time_ns > 1.5 * timing.period_ns

@@ -189,7 +189,7 @@ class World:
         self.set_generator(self.options.generator)
         gc.collect()
         gc.freeze()  # what lives now lives to the end: the collector need not look at it again
-        loop.timers.restart()
+        loop.timers.restart(tells=not self.clock.fixed)  # where time is virtual nobody waits for a frame
 
     def set_generator(self, mode: str) -> None:
         """``off``: nothing new; ``auto``: as much as the world shows; ``full``: the worker never rests."""

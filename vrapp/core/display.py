@@ -23,7 +23,8 @@ class FrameTiming:
     """When this frame will be seen, on the monotonic clock, and how often frames come.
 
     ``should_render`` is False where the picture would not be shown (the loop then still ends the
-    frame). ``wait_s`` is the time begin_frame slept or blocked: it is not part of the frame's own work.
+    frame). ``wait_s`` is the time begin_frame slept or blocked: it is not part of the frame's own work. ``spent_ns``:
+    of its period, what was over when the frame could begin; None where a compositor, or nobody, keeps the pace.
     """
 
     index: int
@@ -31,6 +32,7 @@ class FrameTiming:
     period_ns: int
     should_render: bool = True
     wait_s: float = 0.0
+    spent_ns: int | None = None
 
 
 @record

@@ -33,7 +33,8 @@ class Pace:
         self._index += 1
         # Virtual sleep is no wait: nobody slept.
         wait_s = 0.0 if self._clock.fixed else (self._clock.now_ns() - begin_ns) / 1e9
-        return FrameTiming(self._index, self._predicted_ns, self._period_ns, should_render, wait_s)
+        spent_ns = self._clock.now_ns() - self._due_ns if self._paced and self._due_ns is not None else None
+        return FrameTiming(self._index, self._predicted_ns, self._period_ns, should_render, wait_s, spent_ns)
 
     def _wait_for_slot(self, now_ns: int) -> int:
         due_ns = now_ns if self._due_ns is None else self._due_ns + self._period_ns
