@@ -50,6 +50,28 @@ def test_p999_of_a_thousand_frames_and_more(count: int) -> None:
         assert (row[name] is not None) == (count >= 1000)
 
 
+@pytest.mark.parametrize(
+    ("asked", "held", "paces", "late_on"),
+    [
+        (None, 8.5, [8.5], (None, None, None)),
+        (None, 100.0, [72.0, 90.0], (144, 180, None)),
+        (90.0, 8.5, [90.0], (None, None, None)),  # it was not held, so that lateness tells nothing
+        (120.0, 500.0, [120.0], (None, None, 240)),
+    ],
+)
+def test_paces_of_headsets_are_measured_where_they_are_held(
+    monkeypatch: pytest.MonkeyPatch, asked: float | None, held: float, paces: list[float], late_on: tuple[Any, ...]
+) -> None:
+    monkeypatch.setattr(bench_frame, "held_hz", lambda _: held)
+    monkeypatch.setattr(
+        bench_frame, "_at", lambda _, hz, count: ([{"hz": hz, "frames": count}], {"late_on": round(2 * hz)}, "gl")
+    )
+    rows, summary, renderer = bench_frame.frame(Options(pace_hz=asked, seconds=2.0))
+    assert rows == [{"hz": hz, "frames": int(2 * hz)} for hz in paces]
+    assert (summary["held_hz"], summary["peer_ratio"], renderer) == (held, None, "gl")
+    assert tuple(summary[f"late_on_{hz}"] for hz in (72, 90, 120)) == late_on
+
+
 def test_the_device_is_named_where_torch_is_loaded_and_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
     card = SimpleNamespace(is_available=lambda: True, get_device_name=lambda index: "A card")
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=card))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from itertools import groupby
@@ -22,10 +23,11 @@ Bench = Callable[[Options], tuple[Rows, Summary, str | None]]
 def run(what: str, options: Options, json_path: Path | None) -> int:
     """Run one bench and print its table; returns the exit code. CheckFailed where it checks, and something failed."""
     rows, summary, renderer = _bench(what)(options)
-    _print(what, rows, summary)
+    machine = hardware.describe_hardware(renderer)
+    _print(what, rows, summary, machine)
     if json_path is not None:
         figures = {
-            "hardware": hardware.describe_hardware(renderer),
+            "hardware": machine,
             "command": hardware.command_line(),
             "commit": hardware.commit(),
             "rows": rows,
@@ -46,12 +48,10 @@ _PLACES = {
 }  # fmt: skip
 
 
-def require(module: str, package: str, extra: str) -> None:
+def require(module: str, package: str) -> None:
     """Raises UsageError where what a bench compares with is not installed."""
     if importlib.util.find_spec(module) is None:
-        raise UsageError(
-            f"{package} is not installed; 'pip install vrapp[{extra}]' (or 'pip install {package}') brings it."
-        )
+        raise UsageError(f"{package} is not installed; '{sys.executable} -m pip install {package}' brings it.")
 
 
 def _bench(what: str) -> Bench:
@@ -60,7 +60,9 @@ def _bench(what: str) -> Bench:
     return found
 
 
-def _print(what: str, rows: Sequence[Mapping[str, Any]], summary: Mapping[str, float | None]) -> None:
+def _print(
+    what: str, rows: Sequence[Mapping[str, Any]], summary: Mapping[str, float | None], machine: Mapping[str, Any]
+) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -76,6 +78,7 @@ def _print(what: str, rows: Sequence[Mapping[str, Any]], summary: Mapping[str, f
         console.print(table)
     for name, value in summary.items():
         console.print(f"{name}: {_cell(value)}")
+    console.print("on " + ", ".join(f"{name} {value}" for name, value in machine.items() if value is not None))
 
 
 def _cell(value: Any) -> str:

@@ -27,7 +27,7 @@ _LEAST_RAD, _WRING_RAD, _WRING_S = 0.05, 0.8, 0.9
 
 def reshape(options: Options) -> tuple[Rows, Summary, str | None]:
     """Frame times with nothing in the hands and with an object in both, at a pace that the rasteriser holds."""
-    pace_hz = held_hz(options)
+    pace_hz = min(90.0, held_hz(options))
     with ExitStack() as owned:
         world = World(offscreen(options, pace_hz), owned)
         world.populate(time.perf_counter())
@@ -94,7 +94,7 @@ class _Hands:
         return TwoHanded(self._handle, left, right)
 
 
-def _segment(world: World, pace_hz: float) -> dict[str, float | int]:
+def _segment(world: World, pace_hz: float) -> dict[str, float | int | None]:
     """One half of a pair."""
     for _ in range(SETTLE_FRAMES):
         world.loop.frame()
@@ -109,6 +109,7 @@ def _segment(world: World, pace_hz: float) -> dict[str, float | int]:
         "frames": timers.frame_ms.total,
         "frame_ms_p50": times["p50"] or 0.0,
         "frame_ms_p99": times["p99"] or 0.0,
+        "frame_ms_p999": times["p999"],
         "late": timers.late,
         "asked_per_s": round((figures.reshape_asked - asked) / took_s, 2),
         "reshapes_per_s": round((figures.reshape_made - made) / took_s, 2),

@@ -18,6 +18,7 @@ STAGES = ("input", "interact", "adapt", "physics", "scene", "generate", "draw", 
 #: A hitch: the main thread's own work took a frame of 90 Hz, or the frame three times as long as usual.
 HITCH_MS, HITCH_RATIO = 1e3 / 90, 3.0
 _KEPT_HITCHES = 20
+ENOUGH_FOR_P999 = 1_000
 _TOLD_EVERY_S = 10.0  # at most
 _USUAL_SHARE = 0.05  # of each frame in what is usual
 
@@ -158,9 +159,10 @@ class FrameTimers:
 
 
 def percentiles(values: np.ndarray) -> dict[str, float | None]:
-    """``p50 … max`` of a sample, None of an empty one."""
+    """``p50 … max`` of a sample, None of an empty one; p99.9 of a thousand and more."""
     names = {"p50": 50, "p90": 90, "p99": 99, "p999": 99.9, "max": 100}
     if not len(values):
         return dict.fromkeys(names)
     found = np.percentile(values, list(names.values()))
-    return {name: round(float(v), 4) for name, v in zip(names, found, strict=True)}
+    told: dict[str, float | None] = {name: round(float(v), 4) for name, v in zip(names, found, strict=True)}
+    return told if len(values) >= ENOUGH_FOR_P999 else {**told, "p999": None}

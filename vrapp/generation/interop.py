@@ -12,6 +12,7 @@ import ctypes
 import logging
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -135,9 +136,8 @@ def _checked(answer: tuple[Any, ...]) -> tuple[Any, ...]:
             f"the picture is drawn on another GPU than the one that computes, or through a remote display ({name})"
         )
     if int(error) == _OLD_DRIVER:
-        raise InteropUnavailable(
-            f"the driver is older than cuda-bindings ({name}); for one of CUDA 12, 'pip install \"cuda-bindings<13\"'"
-        )
+        bring = f"{sys.executable} -m pip install 'cuda-bindings<13'"
+        raise InteropUnavailable(f"the driver is older than cuda-bindings ({name}); for one of CUDA 12: {bring}")
     raise InteropUnavailable(f"CUDA answers {name}")
 
 
@@ -161,7 +161,9 @@ def _runtime() -> Any:
     try:
         from cuda.bindings import runtime
     except (ImportError, RuntimeError) as e:
-        raise InteropUnavailable(f"cuda-python is not usable ({e}); 'pip install vrapp[cuda]' brings it") from e
+        raise InteropUnavailable(
+            f"cuda-python is not usable ({e}); '{sys.executable} -m pip install cuda-bindings' brings it"
+        ) from e
     return runtime
 
 

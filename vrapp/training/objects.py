@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -147,7 +148,8 @@ def bake_folder(data_dir: Path, work: Path, settings: ObjectTraining, say: Calla
     if not sources:
         raise InputFileError(f"There is no GLB, glTF, OBJ or PLY file in {data_dir}; name a folder that has some.")
     if importlib.util.find_spec("igl") is None or importlib.util.find_spec("skimage") is None:
-        raise UsageError("Training needs libigl and scikit-image; install them with: pip install 'vrapp[train]'.")
+        bring = f"{sys.executable} -m pip install libigl scikit-image"
+        raise UsageError(f"Training needs libigl and scikit-image; '{bring}' brings them.")
     several = Peers().count > 1
     if several and not all_baked(data_dir, sources, work):
         raise UsageError("Bake with one process first: run the same command once without torchrun.")
