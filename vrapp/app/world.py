@@ -39,6 +39,7 @@ from vrapp.interaction.gestures import Interaction
 from vrapp.interaction.locomotion import Locomotion
 from vrapp.physics.world import PhysicsWorld
 from vrapp.render.renderer import Renderer
+from vrapp.render.warm_up import warm_up
 from vrapp.scene.layout import Layout
 from vrapp.scene.manager import Listener, SceneManager
 from vrapp.scene.store import SceneStore
@@ -104,6 +105,7 @@ class World:
         renderer = Renderer(display.ctx, None if options.preset == "auto" else options.preset)
         owned.callback(renderer.release)
         renderer.set_ground(land.heights, land.cell_m)
+        warm_up(renderer, display.ctx, 2 if options.stereo or display.name == "openxr" else 1)
         generator = open_generator(weights, display.ctx, FIXED_LATENCY_FRAMES if fixed else None)
         owned.callback(generator.close)
         recorder = self._recorder(options, generator, owned)
