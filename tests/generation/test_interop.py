@@ -140,11 +140,14 @@ def test_levels_lie_in_the_buffers_after_copies_on_the_device(context):
     runtime.calls.clear()
     copier.write([Placed(fine, 0, 0)], vertices, indices)
     assert "register" not in runtime.calls
-    vertices.release()  # the arena has grown
-    larger = context.buffer(reserve=8192)
     runtime.calls.clear()
+    copier.forget(vertices)  # the arena grows
+    copier.forget(vertices)
+    assert runtime.calls == ["unregister"]
+    vertices.release()
+    larger = context.buffer(reserve=8192)
     copier.write([Placed(fine, 0, 0)], larger, indices)
-    assert runtime.calls[:2] == ["unregister", "register"]
+    assert runtime.calls[1:3] == ["register", "map"]
     copier.close()
     assert runtime.calls[-2:] == ["unregister"] * 2
     assert fine.vertices.dtype == VERTEX_DTYPE
@@ -202,6 +205,40 @@ def test_what_fails_later_falls_back_with_one_line_and_loses_nothing(context, ca
     copier.close()
     for buffer in (first, grown):
         buffer.release()
+
+
+class Gone(torch.Tensor):
+    """What lies on a device that answers nothing any more."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        if func.__name__ in {"data_ptr", "cpu"}:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore")
+        with torch._C.DisableTorchFunctionSubclass():
+            return func(*args, **(kwargs or {}))
+
+
+def test_what_lies_on_a_card_that_is_gone_is_drawn_as_nothing(context, caplog):
+    runtime = context.runtime = Runtime(context)
+    copier = open_copier(context, Stream(), runtime)
+    buffer = context.buffer(data=bytes(range(256)))
+    runtime.buffers[buffer.glo] = buffer
+    level = level_of(4, 4, copier)
+    vars(level)["packed"] = level.packed.as_subclass(Gone)
+    copier.write([Placed(level, 0, 100)], buffer, buffer)
+    assert buffer.read(48, offset=100) == bytes(48)
+    assert buffer.read(100) == bytes(range(100))
+    (record,) = caplog.records
+    assert record.message.endswith("from now on: CUDA error: an illegal memory access was encountered.")
+    buffer.release()
+
+
+def test_a_handle_of_nothing_is_no_sharing(context, caplog):
+    caplog.set_level("INFO")
+    runtime = context.runtime = Runtime(context)
+    runtime.cudaGraphicsGLRegisterBuffer = lambda name, flags: (Error.cudaSuccess, Resource(0))
+    assert open_copier(context, Stream(), runtime) is None
+    assert "these cuda-bindings cannot share memory" in caplog.text
 
 
 @pytest.mark.parametrize(

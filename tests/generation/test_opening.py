@@ -140,6 +140,33 @@ def test_a_card_that_cannot_falls_back_to_the_worker_with_one_line(workers, capl
     assert workers[1].closed
 
 
+def test_a_card_that_is_full_when_it_is_connected_falls_back_too(workers, monkeypatch, caplog):
+    def full(shaper, lane, ctx):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(opening, "connect", full)
+    loading = Loading()
+    generator = OpeningGenerator(Path("w"), None, loading)
+    loading.end()
+    generator.collect(0)
+    assert generator.figures.device == "cpu"
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    generator.close()
+
+
+def test_a_card_that_never_answers_is_not_waited_for(workers, monkeypatch, caplog):
+    monkeypatch.setattr(opening, "_LOAD_LIMIT_S", -1.0)
+    loading = Loading()
+    generator = OpeningGenerator(Path("w"), None, loading)
+    generator.collect(0)
+    assert (generator.figures.device, generator.figures.loading) == ("cpu", False)
+    assert "was not ready" in caplog.text
+    loading.end()  # too late
+    generator.collect(1)
+    assert generator.figures.device == "cpu"
+    generator.close()
+
+
 def test_damaged_weights_are_told_and_leave_no_worker_behind(workers):
     loading = Loading(WeightsError("The weights are damaged."))
     generator = OpeningGenerator(Path("w"), None, loading)
@@ -170,12 +197,32 @@ def test_a_torch_without_cuda_says_so(monkeypatch):
 
 def test_a_driver_means_the_device_and_a_fixed_clock_the_worker(workers, monkeypatch):
     monkeypatch.setattr(opening, "OpeningGenerator", lambda weights, ctx: "opening")
-    monkeypatch.setattr(opening, "WorkerGenerator", lambda weights, fixed_latency_frames: fixed_latency_frames)
+    monkeypatch.setattr(opening, "WorkerGenerator", lambda weights, fixed_latency_frames=None: fixed_latency_frames)
     monkeypatch.setattr(opening, "driver_there", lambda: True)
+    monkeypatch.setattr(opening, "torch_has_cuda", lambda: False)
+    assert opening.open_generator(Path("w"), None) is None
+    monkeypatch.setattr(opening, "torch_has_cuda", lambda: True)
     assert opening.open_generator(Path("w"), None) == "opening"
     assert opening.open_generator(Path("w"), None, 30) == 30
     monkeypatch.setattr(opening, "driver_there", lambda: False)
     assert opening.open_generator(Path("w"), None) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("cuda: Optional[str] = None\nhip: Optional[str] = '6.2'\n", False),
+        ("__version__ = '2.13.0'\ncuda: Optional[str] = '13.0'\nhip: Optional[str] = None\n", True),
+        ("cuda = None\n", False),
+        ("something = 'else'\n", True),
+    ],
+)
+def test_whether_torch_has_cuda_is_read_off_its_version_file(monkeypatch, tmp_path, text, expected):
+    (tmp_path / "version.py").write_text(text)
+    monkeypatch.setattr(opening, "_torch_folder", lambda: tmp_path)
+    assert opening.torch_has_cuda() == expected
+    monkeypatch.undo()
+    assert opening.torch_has_cuda() == (torch.version.cuda is not None)
 
 
 def test_copies_go_to_the_device_and_what_draws_stays(monkeypatch):
@@ -184,12 +231,12 @@ def test_copies_go_to_the_device_and_what_draws_stays(monkeypatch):
     class Lane:
         def __init__(self, device):
             self.device = torch.device("meta")
-            self.stream = "the lane's"
+            self.aside = "the lane's"
 
     monkeypatch.setattr(lane, "CudaLane", Lane)
     connected = []
 
-    def made(decoder, lane, critic):
+    def made(decoder, lane, critic, check_wanted):
         return SimpleNamespace(networks=(decoder, critic), connect=connected.append)
 
     monkeypatch.setattr(shaping, "Shaper", made)

@@ -170,8 +170,7 @@ def test_coarser_levels_are_smaller_and_keep_thin_parts():
     x, y, z = toy.axes()
     sheet = torch.stack([x.abs() - 0.4, y.abs() - 0.55 / 64, z.abs() - 0.4]).amax(0)
     found = SurfacePipeline(toy.ToyVae(), CPU).surfaces(toy.grid_of(sheet))
-    levels = [surface.level() for surface in found.surfaces]
-    assert found.fits()
+    levels = [surface.level() for surface in found]
     assert levels[0].triangles > 3 * levels[1].triangles > 9 * levels[2].triangles > 0
     assert all(is_closed(level.indices) for level in levels)
     assert [len(distance) for distance in levels_of_detail(toy.grid_of(sheet).distance)] == [64, 32, 16]

@@ -81,10 +81,16 @@ class Writer:
 
     def __init__(self) -> None:
         self.frames: list[int] = []
+        self.forgotten = 0
 
     def write(self, placed: Any, vertices: Any, indices: Any) -> None:
         self.frames.append(len(placed))
+        self.buffers = vertices, indices
         HOST_WRITER.write(placed, vertices, indices)
+
+    def forget(self, buffer: Any) -> None:
+        assert buffer.size > 0  # it is still there
+        self.forgotten += 1
 
 
 def test_what_lies_elsewhere_is_written_once_a_frame_into_buffers_that_have_grown(ctx: Any) -> None:
@@ -103,7 +109,14 @@ def test_what_lies_elsewhere_is_written_once_a_frame_into_buffers_that_have_grow
     assert writer.frames == [10 * len(meshes[0].levels)]
     for mesh_id, mesh in zip(ids, meshes, strict=True):
         assert_stored(arena, mesh_id, mesh)
+    assert writer.forgotten == 0  # the buffers that grew had nothing of it
+    for _ in range(30):
+        arena.add(sphere())
+    arena.pump(1 << 30)
+    grown = writer.forgotten
+    assert grown >= 2  # each before it was deleted
     arena.close()
+    assert writer.forgotten == grown + 2
 
 
 def test_released_space_is_used_again_but_not_while_in_flight(ctx: Any) -> None:

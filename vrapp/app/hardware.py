@@ -39,7 +39,8 @@ def describe_hardware(renderer: str | None = None) -> dict[str, Any]:
 def _cuda_device() -> str | None:
     """Of the torch that this process has loaded: who has not made anything on a device has not loaded it."""
     torch = sys.modules.get("torch")
-    return str(torch.cuda.get_device_name(0)) if torch is not None and torch.cuda.is_available() else None
+    cuda = getattr(torch, "cuda", None)  # none while it is being imported
+    return str(cuda.get_device_name(0)) if cuda is not None and cuda.is_available() else None
 
 
 def _cpu_name() -> str:

@@ -216,7 +216,8 @@ class Loop:
 
     def _tidy_memory(self) -> None:
         """After the frame is out: Python's cyclic collector runs here and nowhere else."""
-        if self.frame_index % TIDY_FRAMES == 0:
+        # While the networks load in this process there are a quarter of a million new objects to look at.
+        if self.frame_index % TIDY_FRAMES == 0 and not self.parts.generator.figures.loading:
             gc.collect(0)
             return_free_memory(in_use=True)
             self.timers.stage(TIDY)

@@ -72,6 +72,9 @@ class LevelWriter(Protocol):
     def write(self, placed: Sequence[Placed], vertices: Any, indices: Any) -> None:
         """All of a frame at once."""
 
+    def forget(self, buffer: Any) -> None:
+        """It is about to be deleted."""
+
 
 class HostWriter:
     """Out of main memory."""
@@ -81,6 +84,9 @@ class HostWriter:
         for level, vertices_at, indices_at in placed:
             vertices.write(np.ascontiguousarray(level.vertices, VERTEX_DTYPE), offset=vertices_at)
             indices.write(np.ascontiguousarray(level.indices, np.uint32), offset=indices_at)
+
+    def forget(self, buffer: Any) -> None:
+        """Nothing was known of it."""
 
 
 HOST_WRITER = HostWriter()

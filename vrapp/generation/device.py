@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -33,19 +32,6 @@ class Decoder(Protocol):
         """(B, 11, 4, 4, 4) decoded and encoded again, ``times`` times."""
 
 
-@dataclass(frozen=True)
-class SurfaceSet:
-    """The surfaces of one object's levels on its device, and the capacity that each was given (None: they fit)."""
-
-    surfaces: tuple[Surface, ...]
-    capacities: tuple[Capacity, ...] | None
-
-    def fits(self) -> bool:
-        """Whether no buffer ran over. Waits for the device."""
-        pairs = ((s.counts.tolist(), c) for s, c in zip(self.surfaces, self.capacities or (), strict=False))
-        return all(n[0] <= c.cells and n[1] <= c.vertices and n[2] <= c.quads for n, c in pairs)
-
-
 def decoded(decoder: Decoder, latent: Tensor) -> Grid:
     """The grid of one ``latent`` (1, 11, 4, 4, 4) on its device."""
     distance, look = decoder.fields(latent)
@@ -53,7 +39,7 @@ def decoded(decoder: Decoder, latent: Tensor) -> Grid:
 
 
 class SurfacePipeline:
-    """Decoder and extraction of one object at a time; on CPU buffers fit exactly."""
+    """Decoder and extraction of one object at a time, on the CPU: buffers fit exactly."""
 
     def __init__(self, decoder: Decoder, device: torch.device) -> None:
         self.device = device
@@ -73,7 +59,6 @@ class SurfacePipeline:
         return self._decoder.projected(grid, times).reshape(-1).float().cpu().numpy()
 
     @torch.inference_mode()
-    def surfaces(self, grid: Grid, levels: int = LEVELS) -> SurfaceSet:
+    def surfaces(self, grid: Grid, levels: int = LEVELS) -> tuple[Surface, ...]:
         """The finest ``levels`` levels of ``grid``."""
-        capacities = None if self.device.type == "cpu" else FIXED_CAPACITIES[:levels]
-        return SurfaceSet(extract(levels_of_detail(grid.distance, levels), grid.look, capacities), capacities)
+        return extract(levels_of_detail(grid.distance, levels), grid.look)

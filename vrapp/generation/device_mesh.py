@@ -23,6 +23,9 @@ class Copier(Protocol):
     def write(self, placed: Sequence[Placed], vertices: Any, indices: Any) -> None:
         """Of ``DeviceLevel``s."""
 
+    def forget(self, buffer: Any) -> None:
+        """It is about to be deleted."""
+
     def close(self) -> None:
         """Forget what was registered."""
 

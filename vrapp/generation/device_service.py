@@ -180,6 +180,7 @@ class DeviceGenerator:
             slot = self._shaper.step()
             if slot is not None and self._at_work is not None:
                 self._staged[slot], self._at_work = self._at_work, None
+        self._shaper.flush()
 
     def close(self) -> None:
         """End the worker. Safe to call twice."""

@@ -16,11 +16,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import moderngl
 import torch
 from torch import Tensor
 
-from vrapp.core.mesh import HOST_WRITER, Placed
+from vrapp.core.mesh import HOST_WRITER, INDEX_BYTES, Placed
 from vrapp.generation.device_mesh import DeviceLevel
 
 _PROBE_BYTES = 256
@@ -56,10 +55,11 @@ class CopyStream:
 class CudaCopier:
     """On the device. ``runtime``: ``cuda.bindings.runtime``.
 
-    A buffer is registered when it is first written to, and let go of when it is found to be deleted (the arena's
-    buffers are replaced when they grow). It is registered without flags: to discard what it held would lose all
-    other meshes. Where sharing fails once it has worked (a driver that was reset, a buffer that cannot be registered),
-    one line tells why, and everything goes through main memory from then on.
+    A buffer is registered when it is first written to, and let go of before it is deleted (the arena's buffers are
+    replaced when they grow). It is registered without flags: to discard what it held would lose all
+    other meshes. Where sharing fails once it has worked (a buffer that cannot be registered, a driver that was reset),
+    one line tells why, and everything goes through main memory from then on. What cannot be read any more either is
+    drawn as nothing.
     """
 
     def __init__(self, runtime: Any, stream: CopyStream) -> None:
@@ -77,11 +77,15 @@ class CudaCopier:
             try:
                 self.share(copies)
                 return
-            except InteropUnavailable as e:
-                log.warning("Meshes go from CUDA to OpenGL through main memory from now on: %s.", e)
+            except (InteropUnavailable, RuntimeError) as e:  # the other one is torch's
+                log.warning("Meshes go from CUDA to OpenGL through main memory from now on: %s.", _first_line(e))
                 self.close()
                 self.shares = False
-        HOST_WRITER.write(placed, vertices, indices)  # these few wait for the device; later ones come by themselves
+        try:
+            HOST_WRITER.write(placed, vertices, indices)  # these few wait for the device; later ones come by themselves
+        except RuntimeError:  # the device is gone, and what lay there: they are nothing, where else there was rubbish
+            for level, _, at in placed:
+                indices.write(bytes(level.triangles * 3 * INDEX_BYTES), offset=at)
 
     def share(self, copies: Sequence[tuple[Tensor, Any, int]]) -> None:
         """Each tensor's bytes to a buffer, from a byte on, all buffers mapped at once.
@@ -106,6 +110,12 @@ class CudaCopier:
         finally:
             _checked(rt.cudaGraphicsUnmapResources(len(handles), ctypes.addressof(handles), stream))
 
+    def forget(self, buffer: Any) -> None:
+        """Before it is deleted."""
+        _, resource = self._registered.pop(id(buffer), (None, None))
+        if resource is not None:
+            self._runtime.cudaGraphicsUnregisterResource(resource)
+
     def close(self) -> None:
         """Before the buffers are deleted, if possible."""
         for _, resource in self._registered.values():
@@ -116,13 +126,15 @@ class CudaCopier:
         known = self._registered.get(id(buffer))
         if known is not None:
             return known[1]
-        for key, (old, resource) in list(self._registered.items()):
-            if isinstance(old.mglo, moderngl.InvalidObject):
-                self._runtime.cudaGraphicsUnregisterResource(resource)  # of a buffer that is gone: an error says so
-                del self._registered[key]
         (resource,) = _checked(self._runtime.cudaGraphicsGLRegisterBuffer(buffer.glo, 0))
+        if not int(resource):
+            raise InteropUnavailable("these cuda-bindings cannot share memory; another version of them can")
         self._registered[id(buffer)] = buffer, resource
         return resource
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
 def _checked(answer: tuple[Any, ...]) -> tuple[Any, ...]:

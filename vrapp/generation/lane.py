@@ -40,6 +40,12 @@ class Lane(Protocol):
     def mark(self) -> Mark:
         """The end of the order as it is now."""
 
+    def flush(self) -> None:
+        """Have the device begin on what it was told."""
+
+    def run_aside(self, work: Work) -> None:
+        """At once, with what is known to be finished; what is put in the order afterwards comes after it."""
+
     def host_buffer(self, size: int) -> Tensor:
         """(size,) uint8 in main memory that the device can write to while the program goes on."""
 
@@ -81,6 +87,13 @@ class HostLane:
         """Now."""
         return HostMark()
 
+    def flush(self) -> None:
+        """It has begun."""
+
+    def run_aside(self, work: Work) -> None:
+        """Now."""
+        self.run(work)
+
     def host_buffer(self, size: int) -> Tensor:
         """Plain memory."""
         return torch.zeros(size, dtype=torch.uint8)
@@ -98,7 +111,7 @@ class CudaMark:
         return bool(self._event.query())  # type: ignore[no-untyped-call]
 
     def wait(self) -> None:
-        """Blocks the thread: benches and the loading scene alone."""
+        """Blocks the thread: benches alone."""
         self._event.synchronize()
 
     def ms_since(self, earlier: Mark) -> float:
@@ -108,12 +121,14 @@ class CudaMark:
 
 
 class CudaLane:
-    """A stream of the lowest priority. No call here waits for the device, but ``captured``, which loads."""
+    """A stream of the lowest priority, and one ``aside``. No call here waits for the device, but ``captured``, which
+    loads."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         # Negative priorities come first; there is none below 0.
         self.stream = torch.cuda.Stream(device, priority=0)  # type: ignore[no-untyped-call]
+        self.aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle()
 
     def captured(self, work: Work) -> Work:
@@ -139,6 +154,16 @@ class CudaLane:
     def mark(self) -> CudaMark:
         """An event at the end of the stream."""
         return CudaMark(self.stream)
+
+    def flush(self) -> None:
+        """By a question: Windows' drivers keep what is launched until somebody asks, or enough has come together."""
+        self.stream.query()
+
+    def run_aside(self, work: Work) -> None:
+        """Beside the slices that are under way: who draws what comes of it does not wait for them."""
+        with torch.inference_mode(), torch.cuda.stream(self.aside):
+            work()
+        self.stream.wait_stream(self.aside)
 
     def host_buffer(self, size: int) -> Tensor:
         """Pinned."""

@@ -285,14 +285,12 @@ class ObjectMaker:
         if wrong := judge_grid(grid.distance.cpu().numpy(), limits, plausibility):
             return wrong
         surfaces = self._pipeline.surfaces(grid, count)
-        if not surfaces.fits():
-            return Reason.TOO_COMPLEX
-        finest, pieces = without_debris(surfaces.surfaces[0].level(), limits.debris_share)
+        finest, pieces = without_debris(surfaces[0].level(), limits.debris_share)
         if wrong := judge_mesh(finest, pieces, limits):
             return wrong
         levels: list[MeshLevel] = [finest]
         for index in range(1, count):
-            level, left = without_debris(surfaces.surfaces[index].level(), limits.debris_share)
+            level, left = without_debris(surfaces[index].level(), limits.debris_share)
             levels.append(level if left.count else levels[-1])  # too thin for this level: show the finer one
         position = np.ascontiguousarray(finest.vertices["position"])
         box = np.stack((position.min(0), position.max(0)))

@@ -63,7 +63,7 @@ class Shaper:
 
     def __init__(
         self, decoder: Decoder, lane: Lane, capacities: Sequence[Capacity] = FIXED_CAPACITIES,
-        critic: Critic | None = None,
+        critic: Critic | None = None, check_wanted: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._copier: Copier | None = None
         self._decoder, self._lane, self._critic = decoder, lane, critic
@@ -84,10 +84,13 @@ class Shaper:
         slices: list[Work] = [self._decode, self._extract]
         slices += [self._tidying(level) for level in range(LEVELS)]
         slices.append(self._write_record)
-        self._slices = [lane.captured(work) for work in slices]
+        self._slices = []
+        for work in slices:
+            check_wanted()
+            self._slices.append(lane.captured(work))
+        lane.run_aside(self._reserve)
         self._next: int | None = None  # slice of the shape that is begun
-        self._marks: list[Mark] = []
-        self._times: list[tuple[int, Mark, Mark]] = []
+        self._times: deque[tuple[int, Mark, Mark]] = deque()
 
     @property
     def slices(self) -> int:
@@ -133,9 +136,11 @@ class Shaper:
 
     def times(self) -> list[tuple[int, float]]:
         """(slice, ms) of those that have finished since the last call."""
-        done = [entry for entry in self._times if entry[2].done()]
-        self._times = [entry for entry in self._times if not entry[2].done()]
-        return [(index, end.ms_since(start)) for index, start, end in done]
+        found = []
+        while self._times and self._times[0][2].done():  # they finish in order
+            index, start, end = self._times.popleft()
+            found.append((index, end.ms_since(start)))
+        return found
 
     def poll(self, slot: int) -> bool:
         """Whether the shape in ``slot`` is told."""
@@ -143,7 +148,7 @@ class Shaper:
         return end is not None and end.done()
 
     def wait(self, slot: int) -> None:
-        """Until it is: for benches and the loading scene."""
+        """Until it is: for benches."""
         end = self._slots[slot].end
         if end is not None:
             end.wait()
@@ -176,7 +181,11 @@ class Shaper:
                 packed = staged.vertices[level][:vertices].clone()
                 made[level] = DeviceLevel(packed, staged.triangles[level][:triangles].clone(), copier)
 
-        self._lane.run(copy_out)
+        try:
+            self._lane.run_aside(copy_out)
+        except torch.OutOfMemoryError:  # main memory has room for it
+            self._fetch(staged, counts)
+            return None
         staged.end = None
         return _mesh(made, record, levels)
 
@@ -194,6 +203,10 @@ class Shaper:
         if copier is None:
             for slot in self._slots:
                 self._room_on_host(slot)
+
+    def flush(self) -> None:
+        """The frame's slices are begun; have the device see them."""
+        self._lane.flush()
 
     def close(self) -> None:
         """Let go of OpenGL's buffers, before they are deleted."""
@@ -214,6 +227,10 @@ class Shaper:
 
         self._lane.run(copy)
         staged.fetched, staged.end = counts, self._lane.mark()
+
+    def _reserve(self) -> None:
+        """Memory for the first meshes: to get it from the driver would hold up their frames."""
+        _ = [torch.empty_like(part) for part in (*self._slots[0].vertices, *self._slots[0].triangles)]
 
     def _room_on_host(self, staged: _Slot) -> Tensor:
         if staged.on_host is None:

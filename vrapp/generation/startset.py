@@ -90,7 +90,7 @@ def save(key: StartSetKey, objects: Sequence[GeneratedObject], folder: Path) -> 
             _write(file, objects)
         os.replace(name, path)
         _forget_old(path.parent, path)
-    except OSError as e:
+    except (OSError, RuntimeError) as e:  # torch's, where meshes lie on a card that fails
         log.warning("the start set cannot be kept in %s (%s); the next start makes it again", path.parent, e)
 
 
@@ -184,15 +184,16 @@ class StartSetBuilder:
     @property
     def is_done(self) -> bool:
         """Whether nothing more will come."""
-        return self._wishes.is_done
+        return self._saving is not None
 
     def update(self, frame_index: int) -> list[GeneratedObject]:
         """What has become ready since the last call; once a frame until ``is_done``."""
-        was_done = self.is_done
-        fresh = self._wishes.update(frame_index)
-        if self.is_done and not was_done:
-            made = self._wishes.made
+        if self.is_done:
+            return []
+        fresh, made = self._wishes.update(frame_index), self._wishes.made
+        if self._wishes.is_done:
             objects = [made[wish] for wish in sorted(made)]
+            made.clear()  # the world has them
             # A thread, as nearly all of it is checksums and writes, which let the frame go on.
             self._saving = threading.Thread(target=save, args=(self._key, objects, self._folder))
             self._saving.start()

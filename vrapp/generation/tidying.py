@@ -17,6 +17,7 @@ from vrapp.generation.topology import Capacity
 #: Rounds of label spreading; each at least doubles how far a label gets along a chain, and reaches a ring farther.
 ROUNDS = 16
 TOP_CELLS = 16
+SPARE = 1024  # rows behind a level's vertices, for corners of triangles that are not there
 _POSITION_BYTES = 12  # the first of a vertex (core.mesh.VERTEX_DTYPE)
 
 
@@ -46,11 +47,13 @@ def tidy(surface: Surface, capacity: Capacity, least_share: Tensor) -> Tidied:
     over = (cells > capacity.cells) | (vertices > capacity.vertices) | (quads > capacity.quads)
     is_triangle = torch.arange(len(surface.triangles), device=cells.device) < 2 * quads
     is_vertex = torch.arange(total, device=cells.device) < vertices
-    corners = torch.where(is_triangle[:, None], surface.triangles.long(), total).clamp(0, total)  # (T, 3)
+    # Unused corners in turn: were it one place, all would wait for each other there.
+    spare = total + torch.arange(len(surface.triangles), device=cells.device) % SPARE
+    corners = torch.where(is_triangle[:, None], surface.triangles.long().clamp(0, total), spare[:, None])  # (T, 3)
     label, unsettled = _labels(corners, total)
     area, volume = _areas_and_volumes(positions_of(surface.vertices), corners, is_triangle)
     piece = label.index_select(0, corners[:, 0])
-    nothing = area.new_zeros(total + 1)
+    nothing = area.new_zeros(total + SPARE)
     areas, volumes = nothing.index_add(0, piece, area), nothing.index_add(0, piece, volume)
     body = (volumes > 0) & (areas > 0)
     stays = body & (areas >= least_share * (areas * body).sum())
@@ -59,15 +62,15 @@ def tidy(surface: Surface, capacity: Capacity, least_share: Tensor) -> Tidied:
     kept_triangles = stays.index_select(0, piece) & is_triangle
     number = torch.cumsum(kept, 0) - 1
     packed = _compacted(surface.vertices, kept)
-    renumbered = torch.cat((number, number.new_zeros(1))).index_select(0, corners.view(-1)).view(-1, 3)
+    renumbered = torch.cat((number, number.new_zeros(SPARE))).index_select(0, corners.view(-1)).view(-1, 3)
     triangles = _compacted(renumbered.int(), kept_triangles)
     counts = torch.stack((kept.sum(), kept_triangles.sum(), stays.sum(), unsettled.long(), over.long()))
     return Tidied(packed, triangles, counts, torch.stack(((areas * stays).sum(), (volumes * stays).sum())))
 
 
 def _labels(corners: Tensor, total: int) -> tuple[Tensor, Tensor]:
-    """(V + 1,) the least vertex of each vertex's piece, and whether some label would still change."""
-    label = torch.arange(total + 1, device=corners.device)
+    """(V + SPARE,) the least vertex of each vertex's piece, and whether some label would still change."""
+    label = torch.arange(total + SPARE, device=corners.device)
     flat = corners.reshape(-1)
     unsettled = label.new_zeros((), dtype=torch.bool)
     for _ in range(ROUNDS):
@@ -83,7 +86,7 @@ def _labels(corners: Tensor, total: int) -> tuple[Tensor, Tensor]:
 
 def _areas_and_volumes(position: Tensor, corners: Tensor, is_triangle: Tensor) -> tuple[Tensor, Tensor]:
     """(T,) float64 of triangles, and of the tetrahedra under them; 0 for unused rows."""
-    padded = torch.cat((position, position.new_zeros(1, 3))).double()
+    padded = torch.cat((position, position.new_zeros(SPARE, 3))).double()
     a, b, c = padded.index_select(0, corners.reshape(-1)).view(-1, 3, 3).unbind(1)
     area = torch.linalg.vector_norm(torch.linalg.cross(b - a, c - a), dim=1) / 2
     volume = (a * torch.linalg.cross(b, c)).sum(1) / 6

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from vrapp.core.errors import GraphicsError
 from vrapp.core.mesh import INDEX_BYTES, LEVELS, VERTEX_DTYPE, LevelWriter, Mesh, MeshLevel, Placed
 from vrapp.render.page_pool import GraphicsMemoryFull, PagePool, page_items
 
@@ -50,13 +51,17 @@ class MeshArena:
     Public tables, indexed by mesh id: ``levels`` (capacity, LEVELS) of LEVEL_DTYPE, where a mesh with
     fewer levels repeats its last one; ``is_resident`` (capacity,) bool; ``version`` rises when they change.
     ``vertices`` and ``indices``: room for so many before the buffers grow, which costs a frame tens of milliseconds;
-    as they are, for some 200 objects (each buffer 75 MB).
+    as they are, for some 200 objects (each buffer 75 MB). Raises GraphicsError where there is no memory for them.
     """
 
     def __init__(self, ctx: Any, vertices: int = 3 << 20, indices: int = 18 << 20) -> None:
         self._ctx = ctx
-        self._vertices = PagePool(ctx, VERTEX_DTYPE.itemsize, vertices)
-        self._indices = PagePool(ctx, INDEX_BYTES, indices)
+        self._writers: set[LevelWriter] = set()
+        try:
+            self._vertices = PagePool(ctx, VERTEX_DTYPE.itemsize, vertices, self._tell_writers)
+            self._indices = PagePool(ctx, INDEX_BYTES, indices, self._tell_writers)
+        except GraphicsMemoryFull as e:
+            raise GraphicsError(f"The graphics card has no memory left ({e}); close what else uses it.") from e
         self.levels = np.zeros((256, LEVELS), LEVEL_DTYPE)
         self.is_resident = np.zeros(256, bool)
         self.version = 0  # rises whenever either table changes
@@ -222,8 +227,13 @@ class MeshArena:
         for place in placed:
             if place.level.triangles:
                 by_writer.setdefault(place.level.writer, []).append(place)
+        self._writers |= by_writer.keys()
         for writer, its_own in by_writer.items():
             writer.write(its_own, self._vertices.buffer, self._indices.buffer)
+
+    def _tell_writers(self, buffer: Any) -> None:
+        for writer in self._writers:
+            writer.forget(buffer)
 
     def _take(self, vertices: int, indices: int) -> tuple[int, int]:
         """Where each run begins: both of them, or none. Raises GraphicsMemoryFull."""

@@ -7,6 +7,7 @@ used part ends at 1.4 times what lies in it; lists of free pages by size class e
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Callable
 from typing import Any
 
 import moderngl
@@ -27,11 +28,14 @@ class GraphicsMemoryFull(Exception):
 class PagePool:
     """One GL buffer of fixed-stride items, handed out in runs of pages. Grows by half; copies on the GPU.
 
-    ``version`` rises when the buffer is replaced: vertex arrays that refer to it are then stale.
+    ``version`` rises when the buffer is replaced: vertex arrays that refer to it are then stale. Raises
+    GraphicsMemoryFull.
     """
 
-    def __init__(self, ctx: Any, stride: int, capacity: int) -> None:
-        self._ctx = ctx
+    def __init__(
+        self, ctx: Any, stride: int, capacity: int, before_deleted: Callable[[Any], None] = lambda buffer: None
+    ) -> None:
+        self._ctx, self._before_deleted = ctx, before_deleted
         self._stride = stride
         self._capacity = capacity
         self._end = 0  # first item after the last run in use
@@ -39,7 +43,7 @@ class PagePool:
         self._size_at: dict[int, int] = {}
         self._first_before: dict[int, int] = {}
         self._by_size: list[tuple[int, int]] = []
-        self.buffer = ctx.buffer(reserve=capacity * stride)
+        self.buffer = self._reserved(capacity * stride)
         self.used = 0  # items in pages that are in use
         self.version = 0
 
@@ -86,6 +90,7 @@ class PagePool:
 
     def release(self) -> None:
         """Delete the buffer."""
+        self._before_deleted(self.buffer)
         self.buffer.release()
 
     def _keep(self, first: int, size: int) -> None:
@@ -106,7 +111,7 @@ class PagePool:
             capacity += page_items(capacity // 2)
         larger = self._reserved(capacity * self._stride)
         self._ctx.copy_buffer(larger, self.buffer, self._end * self._stride if self._end else -1)
-        self.buffer.release()
+        self.release()
         self.buffer = larger
         self._capacity = capacity
         self.version += 1
