@@ -218,7 +218,7 @@ class Loop:
         """After the frame is out: Python's cyclic collector runs here and nowhere else."""
         # While the networks load in this process there are a quarter of a million new objects to look at.
         if self.frame_index % TIDY_FRAMES == 0 and not self.parts.generator.figures.loading:
-            gc.collect(0)
+            gc.collect()  # a tenth of a millisecond: all that lived when the visit began is frozen
             return_free_memory(in_use=True)
             self.timers.stage(TIDY)
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from vrapp.app import hardware
 from vrapp.app.world import World
-from vrapp.core.platform import return_free_memory
 from vrapp.core.scene import ObjectState
 
 EYES_M = 1.65  # of the visitor
@@ -48,9 +47,7 @@ class Sample:
 
 
 def look(world: World, time_s: float, main_ms: float) -> Sample:
-    """A sample of ``world`` now."""
-    gc.collect()
-    return_free_memory()
+    """A sample of ``world`` now, as the loop itself has tidied it."""
     parts = world.parts
     arena, scene = parts.renderer.arena, parts.store.arrays()
     return Sample(
