@@ -141,7 +141,8 @@ class OpeningGenerator:
     def close(self) -> None:
         """See ``core.generation.Generator``."""
         self._closed = True
-        self._thread.join(_LEAVE_S)
+        if self._opened is None:  # else it has ended, or will never
+            self._thread.join(_LEAVE_S)
         for part in (self._opened, self._drawing):
             if part is not None:
                 part.close()
@@ -198,7 +199,7 @@ def on_device(weights: Path, check_wanted: Callable[[], None]) -> OnDevice:
 
     check_wanted()
     if not torch.cuda.is_available():
-        raise NoDevice("there is an NVIDIA driver, but this torch has no CUDA")
+        raise NoDevice("torch finds no CUDA device; the driver may be older than it wants")
     model = load_weights(weights)
     check_wanted()
     shaper, lane = cuda_shaper(model, check_wanted)
