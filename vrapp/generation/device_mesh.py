@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vrapp.core.mesh import VERTEX_DTYPE, MeshLevel, Placed
+from vrapp.core.mesh import VERTEX_DTYPE, LevelWriter, MeshLevel
 
 
-class Copier(Protocol):
-    """A ``core.mesh.LevelWriter`` that copies on the device, where the device shares memory with OpenGL."""
+class Copier(LevelWriter, Protocol):
+    """Writes ``DeviceLevel``s by a copy on the device, where the device shares memory with OpenGL."""
 
     @property
     def shares(self) -> bool:
         """Whether it does. Where it does so no more, what ``write`` is still given goes through main memory."""
-
-    def write(self, placed: Sequence[Placed], vertices: Any, indices: Any) -> None:
-        """Of ``DeviceLevel``s."""
-
-    def forget(self, buffer: Any) -> None:
-        """It is about to be deleted."""
 
     def close(self) -> None:
         """Forget what was registered."""

@@ -39,9 +39,8 @@ def warm_up(renderer: Renderer, ctx: Any, eyes: int) -> None:
             renderer.draw(views, Pose(), _scene(mesh_id), Target((picture,) * eyes), _extras())
     finally:
         renderer.arena.release(mesh_id)
-        (
-            before or ctx.detect_framebuffer(0)
-        ).use()  # ModernGL returns to the framebuffer in use, which must not be a deleted one
+        # ModernGL returns to the framebuffer in use, which must not be a deleted one.
+        (before or ctx.detect_framebuffer(0)).use()
         picture.release()
         colour.release()
 
